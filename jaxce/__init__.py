@@ -1,0 +1,76 @@
+"""jaxce: cluster expansions as pure, batched, differentiable JAX functions."""
+
+from jaxce import datasets as datasets, io as io
+from jaxce.build import (
+    build_hamiltonian as build_hamiltonian,
+    build_pair_term as build_pair_term,
+    build_tables as build_tables,
+)
+from jaxce.cluster_expansion import ClusterExpansion as ClusterExpansion
+from jaxce.cluster_space import ClusterSpace as ClusterSpace
+from jaxce.correlation_vectors import (
+    correlations as correlations,
+    substitution_correlations as substitution_correlations,
+    swap_correlations as swap_correlations,
+)
+from jaxce.energies import (
+    all_swap_energies as all_swap_energies,
+    energy as energy,
+    relaxed_energy as relaxed_energy,
+    substitution_energies as substitution_energies,
+    swap_energy as swap_energy,
+)
+from jaxce.fitting.fit import FitResult as FitResult, fit as fit
+from jaxce.fitting.transformer import CorrelationTransformer as CorrelationTransformer
+from jaxce.lattice.orbits import Orbit as Orbit
+from jaxce.lattice.prim import Prim as Prim
+from jaxce.lattice.structures import (
+    Mapping as Mapping,
+    map_structure as map_structure,
+    map_structures as map_structures,
+    occupancy_from_ase as occupancy_from_ase,
+    occupancy_to_ase as occupancy_to_ase,
+)
+from jaxce.lattice.supercell import Supercell as Supercell
+from jaxce.lattice.symmetry import reduce_to_primitive as reduce_to_primitive
+from jaxce.padding import pad_batch as pad_batch
+from jaxce.sampling.random_occupancies import log_probability as log_probability, random_occupancy as random_occupancy
+from jaxce.tables import Batch as Batch, ClusterTables as ClusterTables, Hamiltonian as Hamiltonian
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "Batch",
+    "ClusterExpansion",
+    "ClusterSpace",
+    "ClusterTables",
+    "CorrelationTransformer",
+    "FitResult",
+    "Hamiltonian",
+    "Mapping",
+    "Orbit",
+    "Prim",
+    "Supercell",
+    "all_swap_energies",
+    "build_hamiltonian",
+    "build_pair_term",
+    "build_tables",
+    "correlations",
+    "datasets",
+    "energy",
+    "fit",
+    "io",
+    "log_probability",
+    "map_structure",
+    "map_structures",
+    "occupancy_from_ase",
+    "occupancy_to_ase",
+    "pad_batch",
+    "random_occupancy",
+    "reduce_to_primitive",
+    "relaxed_energy",
+    "substitution_correlations",
+    "substitution_energies",
+    "swap_correlations",
+    "swap_energy",
+]

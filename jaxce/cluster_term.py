@@ -1,0 +1,180 @@
+"""The cluster term: energies from products, differences from environments."""
+
+import functools
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float, Int
+
+from jaxce.blocks import block_size, over_batch
+from jaxce.cluster_products import product_sums, site_function_values
+from jaxce.tables import ClusterTerm
+from jaxce.terms import term_couplings, term_energy, term_potentials, term_relaxed_energy, term_site_potentials
+
+
+@term_energy.register
+def _energy(term: ClusterTerm, occupancy: Int[Array, "batch sites"]) -> Float[Array, " batch"]:
+    def of_block(occupancies):
+        # The barrier keeps the sums from being fused into, and repeated by, the weighted sum.
+        sums = jax.lax.optimization_barrier(product_sums(term.products, occupancies))
+        return jnp.sum(term.product_weights[:, None] * sums.astype(term.product_weights.dtype), axis=0)
+
+    block = block_size(len(term.product_weights) + len(term.group))
+    return over_batch(of_block, block, (occupancy, 1))
+
+
+@term_relaxed_energy.register
+def _relaxed_energy(term: ClusterTerm, probabilities: Float[Array, "batch sites species"]) -> Float[Array, " batch"]:
+    def of_block(probabilities):
+        values = jnp.einsum("bis,isf->fib", probabilities, _site_values(term), precision="highest")
+        return _multilinear(term, jnp.pad(values, ((0, 0), (0, 1), (0, 0))))
+
+    return over_batch(of_block, _environment_block(term), (probabilities, 2))
+
+
+@term_potentials.register
+def _potentials(term: ClusterTerm, occupancy: Int[Array, "batch sites"]) -> Float[Array, "batch sites species"]:
+    def of_block(occupancies):
+        fields = _fields(term, _float_values(term, occupancies))
+        return jnp.einsum("fib,isf->bis", fields, _site_values(term), precision="highest")
+
+    return over_batch(of_block, _environment_block(term), (occupancy, 1))
+
+
+@term_site_potentials.register
+def _site_potentials(
+    term: ClusterTerm, occupancy: Int[Array, " sites"], site: Int[Array, ""]
+) -> Float[Array, " species"]:
+    fields = _local_fields(term, site, _neighbour_values(term, occupancy, site))
+    return jnp.dot(_site_values_at(term, site), fields, precision="highest")
+
+
+@term_couplings.register
+def _couplings(
+    term: ClusterTerm, occupancy: Int[Array, " sites"], sites: Int[Array, " chosen"]
+) -> Float[Array, "chosen species chosen species"]:
+    def of_site(site):
+        values = _neighbour_values(term, occupancy, site)
+        # The field is a polynomial, so its derivative with respect to a neighbour is exact, whatever the order.
+        slopes = jax.jacrev(lambda v: _local_fields(term, site, v))(values)
+        slopes = slopes.reshape(slopes.shape[0], -1, term.linear.shape[-1])
+        by_site = jnp.zeros((slopes.shape[0], len(occupancy) + 1, slopes.shape[2]), slopes.dtype)
+        return by_site.at[:, term.neighbours[site]].add(slopes)[:, sites]
+
+    slopes = jax.vmap(of_site)(sites)
+    values = _site_values_at(term, sites)
+    return jnp.einsum("isf,ifjg,jtg->isjt", values, slopes, values, precision="highest")
+
+
+def _site_values(term: ClusterTerm) -> Float[Array, "sites species functions"]:
+    return _site_values_at(term, jnp.arange(len(term.group)))
+
+
+def _site_values_at(term: ClusterTerm, sites: Int[Array, "*chosen"]) -> Float[Array, "*chosen species functions"]:
+    return term.products.site_values[term.products.kind[sites]].astype(term.linear.dtype)
+
+
+def _float_values(
+    term: ClusterTerm, occupancy: Int[Array, "batch sites"]
+) -> Float[Array, "functions sites_and_null batch"]:
+    values = site_function_values(term.products.site_values, term.products.kind, occupancy)
+    return values.astype(term.linear.dtype)
+
+
+def _environment_block(term: ClusterTerm) -> int:
+    return block_size(term.neighbours.size * term.linear.shape[-1])
+
+
+def _neighbour_values(
+    term: ClusterTerm, occupancy: Int[Array, " sites"], site: Int[Array, ""]
+) -> Float[Array, " slot_functions"]:
+    neighbours = term.neighbours[site]
+    values = term.products.site_values[term.products.kind[neighbours], occupancy[neighbours]]
+    values = jnp.where(neighbours[:, None] < 0, jnp.zeros((), values.dtype), values)
+    return values.astype(term.linear.dtype).ravel()
+
+
+def _local_fields(
+    term: ClusterTerm, site: Int[Array, ""], values: Float[Array, " slot_functions"]
+) -> Float[Array, " functions"]:
+    """Fields of one site, given the site functions of its neighbours."""
+    table = term.table[term.group[site]]
+    many = values[: term.quadratic.shape[-1]]
+    fields = term.linear[table] + jnp.dot(term.pair[table], values, precision="highest")
+    fields += jnp.dot(jnp.dot(term.quadratic[table], many, precision="highest"), many, precision="highest")
+    for higher in term.higher:
+        products = jnp.prod(values[higher.columns[table]], axis=-1)
+        fields += jnp.dot(higher.weights[table], products, precision="highest")
+    return fields
+
+
+@jax.custom_jvp
+def _multilinear(term: ClusterTerm, values: Float[Array, "functions sites_and_null batch"]) -> Float[Array, " batch"]:
+    """The polynomial at any site-function values; a term of k sites is part of k fields."""
+    fields = sum(part / (degree + 1) for degree, part in enumerate(_field_parts(term, values)))
+    return term.folded_constant + jnp.sum(values[:, term.members] * fields, axis=(0, 1, 2))
+
+
+@_multilinear.defjvp
+def _multilinear_jvp(primals, tangents):
+    """The derivative with respect to the values are the fields: one pass, and no scatter in the reverse direction."""
+    term, values = primals
+    term_dot, values_dot = tangents
+    fields = _fields(term, values)
+    change = jnp.sum(fields * values_dot[:, :-1], axis=(0, 1))
+    # The energy is linear in the weights, so their tangents take the weights' place.
+    return _multilinear(term, values), change + _multilinear(_with_weights(term, term_dot), values)
+
+
+def _with_weights(term: ClusterTerm, weights: ClusterTerm) -> ClusterTerm:
+    """`term` with the float arrays of `weights`."""
+    return jax.tree.map(lambda old, new: new if jnp.issubdtype(old.dtype, jnp.floating) else old, term, weights)
+
+
+def _fields(
+    term: ClusterTerm, values: Float[Array, "functions sites_and_null batch"]
+) -> Float[Array, "functions sites batch"]:
+    """Derivative of the energy with respect to each site function of each site."""
+    fields = functools.reduce(jnp.add, _field_parts(term, values))
+    num_functions, num_groups, num_members, batch = fields.shape
+    place = term.group * num_members + term.member
+    return fields.reshape(num_functions, num_groups * num_members, batch)[:, place]
+
+
+def _field_parts(
+    term: ClusterTerm, values: Float[Array, "functions sites_and_null batch"]
+) -> list[Float[Array, "functions groups members batch"]]:
+    """The fields of all sites by number of neighbours: none, one, two, ...
+
+    The sites of a group share a table, so that their fields are one matrix product.
+    """
+    num_functions, num_rows, batch = values.shape
+    num_groups, num_members = term.members.shape
+    # Columns in the order of the tables: slot by slot, function by function.
+    neighbours = jnp.swapaxes(term.neighbours[term.members], 1, 2)
+    neighbours = jnp.where(neighbours < 0, num_rows - 1, neighbours)
+    offsets = jnp.arange(num_functions, dtype=neighbours.dtype) * num_rows
+    rows = neighbours[:, :, None, :] + offsets[None, None, :, None]
+    seen = values.reshape(num_functions * num_rows, batch)[rows.reshape(num_groups, -1, num_members)]
+    seen = seen.reshape(num_groups, seen.shape[1], num_members * batch)
+    many = seen[:, : term.quadratic.shape[-1]]
+    linear, pair, quadratic = term.linear[term.table], term.pair[term.table], term.quadratic[term.table]
+    parts = [
+        jnp.broadcast_to(linear[:, :, None], (num_groups, num_functions, num_members * batch)),
+        jnp.einsum("gfa,gax->gfx", pair, seen, precision="highest"),
+        jnp.sum(jnp.einsum("gfab,gbx->gfax", quadratic, many, precision="highest") * many[:, None], axis=2),
+    ]
+    for higher in term.higher:
+        columns, weights = higher.columns[term.table], higher.weights[term.table]
+        products = _products_of_rows(seen, columns)
+        parts.append(jnp.einsum("gft,gtx->gfx", weights, products, precision="highest"))
+    return [jnp.moveaxis(part.reshape(num_groups, num_functions, num_members, batch), 1, 0) for part in parts]
+
+
+def _products_of_rows(
+    seen: Float[Array, "groups slot_functions x"], columns: Int[Array, "groups terms neighbours"]
+) -> Float[Array, "groups terms x"]:
+    product = jnp.take_along_axis(seen, columns[:, :, :1], axis=1)
+    for place in range(1, columns.shape[2]):
+        product = product * jnp.take_along_axis(seen, columns[:, :, place : place + 1], axis=1)
+    return product

@@ -1,0 +1,145 @@
+"""Model files: one JSON document that says everything, with a version and a checksum.
+
+JSON numbers are written with the shortest digits that read back to the same double, so a round trip is exact.
+"""
+
+import hashlib
+import json
+import os
+import pathlib
+import tempfile
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from jaxce.cluster_space import ClusterSpace
+from jaxce.lattice.orbits import Orbit
+from jaxce.lattice.prim import Prim
+
+FORMAT = "jaxce-cluster-expansion"
+VERSION = 1
+# A model of this size would have millions of clusters per prim; a larger file is not one.
+_LARGEST_FILE = 2**30
+
+
+def write_model(
+    path: str | os.PathLike, space: ClusterSpace, coefficients: np.ndarray, metadata: Mapping[str, Any]
+) -> None:
+    """Write a model file, whole or not at all."""
+    content = _content(space, coefficients, metadata)
+    document = {"format": FORMAT, "version": VERSION, "sha256": _checksum(content), **content}
+    text = json.dumps(document, indent=1, allow_nan=False)
+    write_atomically(path, text)
+
+
+def read_model(path: str | os.PathLike) -> tuple[ClusterSpace, np.ndarray, dict[str, Any]]:
+    """The cluster space, coefficients and metadata of a model file.
+
+    Raises:
+        ValueError: if the file is not JSON, not a model, from a newer version, damaged, or inconsistent.
+    """
+    document = _parsed(pathlib.Path(path))
+    if document.get("format") != FORMAT:
+        raise ValueError(f"{path} is JSON but no jaxce model: its `format` is {document.get('format')!r}.")
+    if document.get("version") != VERSION:
+        raise ValueError(
+            f"{path} has format version {document.get('version')!r}, but this jaxce reads version {VERSION}: "
+            "update jaxce."
+        )
+    content = {key: value for key, value in document.items() if key not in ("format", "version", "sha256")}
+    if _checksum(content) != document.get("sha256"):
+        raise ValueError(f"{path} was changed or damaged after it was written: its checksum does not fit its content.")
+    try:
+        return _space(content), np.array(content["coefficients"], dtype=np.float64), content["metadata"]
+    except (KeyError, TypeError, IndexError) as error:
+        raise ValueError(f"{path} lacks a part of a model or has it in another form: {error!r}.") from error
+
+
+def write_atomically(path: str | os.PathLike, text: str) -> None:
+    """Write a text file so that a reader sees the old one or the new one, never a part."""
+    path = pathlib.Path(path)
+    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    try:
+        with os.fdopen(handle, "w", encoding="utf-8") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        pathlib.Path(temporary).chmod(0o644)
+        pathlib.Path(temporary).replace(path)
+    except BaseException:
+        pathlib.Path(temporary).unlink(missing_ok=True)
+        raise
+
+
+def _content(space: ClusterSpace, coefficients: np.ndarray, metadata: Mapping[str, Any]) -> dict[str, Any]:
+    prim = space.prim
+    return {
+        "units": {"length": "angstrom", "coefficients": "eV per prim"},
+        "prim": {
+            "lattice": prim.lattice.tolist(),
+            "frac_coords": prim.frac_coords.tolist(),
+            "species": [list(names) for names in prim.species],
+            "labels": list(prim.labels),
+            "sublattice_names": [sublattice.name for sublattice in prim.sublattices],
+            "vacancy_aliases": list(prim.vacancy_aliases),
+            "symprec": prim.symprec,
+        },
+        "site_functions": [table.tolist() for table in space.site_functions],
+        "orbits": [_orbit_content(orbit) for orbit in space.orbits],
+        "coefficients": np.asarray(coefficients).tolist(),
+        "multiplicities": space.multiplicities.tolist(),
+        "space_metadata": space.metadata,
+        "metadata": dict(metadata),
+    }
+
+
+def _orbit_content(orbit: Orbit) -> dict[str, Any]:
+    return {
+        "order": orbit.order,
+        "diameter": orbit.diameter,
+        "clusters": orbit.clusters.tolist(),
+        "functions": [labelings.tolist() for labelings in orbit.functions],
+    }
+
+
+def _space(content: Mapping[str, Any]) -> ClusterSpace:
+    prim = Prim(**content["prim"])
+    tables = [np.array(table, dtype=np.float64) for table in content["site_functions"]]
+    if [table.shape[1:] for table in tables] != [(len(names),) for names in prim.species]:
+        raise ValueError("the site functions of the file do not fit the species of its prim.")
+    orbits = [_orbit(entry, prim) for entry in content["orbits"]]
+    space = ClusterSpace.from_orbits(prim, tables, orbits, content["space_metadata"])
+    if space.multiplicities.tolist() != content["multiplicities"]:
+        raise ValueError("the multiplicities of the file do not fit its orbits.")
+    return space
+
+
+def _orbit(entry: Mapping[str, Any], prim: Prim) -> Orbit:
+    order = entry["order"]
+    clusters = np.array(entry["clusters"], dtype=np.int64).reshape(-1, order, 4)
+    functions = tuple(np.array(labelings, dtype=np.int64).reshape(-1, order) for labelings in entry["functions"])
+    if np.any((clusters[..., 0] < 0) | (clusters[..., 0] >= prim.num_sites)):
+        raise ValueError("an orbit of the file names a site that its prim does not have.")
+    return Orbit(clusters, float(entry["diameter"]), functions)
+
+
+def _parsed(path: pathlib.Path) -> dict[str, Any]:
+    if path.stat().st_size > _LARGEST_FILE:
+        raise ValueError(f"{path} is larger than {_LARGEST_FILE} bytes: it is no model file.")
+    try:
+        document = json.loads(path.read_text(encoding="utf-8"), parse_constant=_refuse_constant)
+    except (json.JSONDecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise ValueError(f"{path} is not JSON, or was cut off: {error}. Expected a file that `save` wrote.") from error
+    if not isinstance(document, dict):
+        raise ValueError(f"{path} holds JSON but no model: expected an object, found {type(document).__name__}.")
+    return document
+
+
+def _refuse_constant(name: str) -> None:
+    raise ValueError(f"the file holds {name}, which no model does.")
+
+
+def _checksum(content: Mapping[str, Any]) -> str:
+    text = json.dumps(content, sort_keys=True, separators=(",", ":"), allow_nan=False)
+    return hashlib.sha256(text.encode()).hexdigest()

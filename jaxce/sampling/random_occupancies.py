@@ -1,0 +1,58 @@
+"""Random occupancies at exact composition."""
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Int
+from scipy.special import logsumexp
+
+from jaxce.lattice.supercell import Supercell
+from jaxce.sampling.compositions import Composition, parse_composition
+
+
+def random_occupancy(
+    key: Any, supercell: Supercell, composition: Mapping[str, Any], shape: tuple[int, ...] = ()
+) -> Int[Array, "*shape sites"]:
+    """Occupancies drawn uniformly from all arrangements of an exact composition.
+
+    Args:
+        key: random key, consumed.
+        supercell: the supercell.
+        composition: species -> count over the whole supercell, or sublattice -> {species -> count}; fractions of a
+            sublattice's sites where floats add up to 1. Where a species is shared between sublattices, a composition
+            by species leaves its split random, with the weight of its arrangements; one by sublattice fixes it.
+        shape: leading axes of the result; all draws are independent.
+
+    Returns:
+        Species codes, int8.
+
+    Raises:
+        ValueError: if the composition does not fill the sites exactly, or the key is not one.
+    """
+    if not jax.dtypes.issubdtype(getattr(key, "dtype", None), jax.dtypes.prng_key):
+        raise ValueError(f"`key` must be a random key, such as jax.random.key(0), but is {key!r}.")
+    parsed = parse_composition(supercell, composition)
+    num_draws = math.prod(shape)
+    split_key, *sublattice_keys = jax.random.split(key, 1 + len(supercell.sublattices))
+    splits = jax.random.categorical(split_key, jnp.asarray(parsed.log_arrangements), shape=(num_draws,))
+    occupancy = jnp.zeros((num_draws, supercell.num_sites), jnp.int8)
+    for index, (sublattice, sublattice_key) in enumerate(zip(supercell.sublattices, sublattice_keys, strict=True)):
+        codes = _ordered_codes(parsed, index, len(sublattice.sites))[splits]
+        shuffled = jax.vmap(jax.random.permutation)(jax.random.split(sublattice_key, num_draws), codes)
+        occupancy = occupancy.at[:, sublattice.sites].set(shuffled)
+    return occupancy.reshape((*shape, supercell.num_sites))
+
+
+def log_probability(supercell: Supercell, composition: Mapping[str, Any]) -> float:
+    """Logarithm of the probability of each occupancy that `random_occupancy` draws: minus that of their number."""
+    return -float(logsumexp(parse_composition(supercell, composition).log_arrangements))
+
+
+def _ordered_codes(composition: Composition, sublattice: int, num_sites: int) -> Int[Array, "splits sites"]:
+    """The species of a sublattice in order of their codes, for each way to spread the composition."""
+    codes = [np.repeat(np.arange(counts.shape[1]), counts[sublattice]) for counts in composition.counts]
+    return jnp.asarray(np.stack(codes).reshape(len(codes), num_sites), jnp.int8)

@@ -1,0 +1,26 @@
+"""Species codes across sites: what is allowed where, and what a swap does."""
+
+import jax.numpy as jnp
+from jaxtyping import Array, Bool, Int
+
+from jaxce.tables import SiteSpecies
+
+
+def is_allowed(species: SiteSpecies) -> Bool[Array, "sites species"]:
+    """Which codes exist on each site."""
+    return species.labels[species.kind] >= 0
+
+
+def swapped_codes(
+    species: SiteSpecies, occupancy: Int[Array, " sites"], i: Int[Array, ""], j: Int[Array, ""]
+) -> tuple[Int[Array, ""], Int[Array, ""], Bool[Array, ""]]:
+    """Species codes of `i` and `j` after they exchange species, and whether both sites allow it.
+
+    Where they do not, the codes are the present ones.
+    """
+    kind_i, kind_j = species.kind[i], species.kind[j]
+    new_i = species.codes[kind_i, species.labels[kind_j, occupancy[j]]]
+    new_j = species.codes[kind_j, species.labels[kind_i, occupancy[i]]]
+    is_allowed = (new_i >= 0) & (new_j >= 0)
+    old_i, old_j = occupancy[i].astype(new_i.dtype), occupancy[j].astype(new_j.dtype)
+    return jnp.where(is_allowed, new_i, old_i), jnp.where(is_allowed, new_j, old_j), is_allowed

@@ -1,0 +1,11 @@
+import os
+
+# Several test workers share one accelerator, if there is one: none of them takes its whole memory.
+os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")
+
+import jax
+
+# Strict: float32 and float64 never mix silently, and ranks broadcast only where that is written out.
+jax.config.update("jax_enable_x64", True)
+jax.config.update("jax_numpy_dtype_promotion", "strict")
+jax.config.update("jax_numpy_rank_promotion", "raise")

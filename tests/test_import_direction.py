@@ -1,0 +1,147 @@
+"""The import direction: which file may import what. A new file gets a row in `TABLE`."""
+
+import ast
+import fnmatch
+import graphlib
+import os
+import pathlib
+import subprocess
+import sys
+
+import pytest
+
+PACKAGE = pathlib.Path(__file__).parents[1] / "jaxce"
+
+# From lowest to highest. A file may import the standard library, the packages of its row, and those modules of jaxce
+# that its row names (a folder's name stands for all its files), unless they stand in a higher row. A folder's row is
+# for those of its files that have no row of their own. A file without a row fails the test, and so does any import that
+# its row does not name: flax, optax and torch, for example, are named nowhere.
+TABLE = (
+    # file                     packages                     modules of jaxce
+    ("lattice/*.py",           "numpy scipy spglib",        "lattice"),
+    ("lattice/structures.py",  "numpy scipy spglib ase",    "lattice"),
+    ("cluster_space.py",       "numpy pandas",              "lattice"),
+    ("model_file.py",          "numpy",                     "lattice cluster_space"),
+
+    # Tables and what is computed from them: no file here knows a prim or an orbit.
+    ("tables.py",              "numpy jax jaxtyping",       ""),
+    ("site_species.py",        "jax jaxtyping",             "tables"),
+    ("blocks.py",              "jax jaxtyping",             ""),
+    ("cluster_products.py",    "jax jaxtyping",             "tables blocks"),
+    ("correlation_vectors.py", "jax jaxtyping",             "tables blocks site_species cluster_products"),
+    ("terms.py",               "jax jaxtyping",             "tables"),
+    ("cluster_term.py",        "jax jaxtyping",             "tables blocks site_species cluster_products terms"),
+    ("pair_term.py",           "jax jaxtyping",             "tables blocks site_species terms"),
+    ("energies.py",            "jax jaxtyping",             "tables blocks site_species terms cluster_term pair_term"),
+    ("padding.py",             "numpy jax jaxtyping",       "tables"),
+
+    # The bridge: the only file that sees both sides.
+    ("build.py",               "numpy jax jaxtyping",       "lattice cluster_space tables"),
+
+    # On top. Compositions are read on the host, against the sublattices of a supercell.
+    ("sampling/*.py",          "numpy jax jaxtyping",       "lattice.prim lattice.supercell tables energies sampling"),
+    ("cluster_expansion.py",   "numpy pandas jax jaxtyping", "lattice cluster_space model_file build energies"),
+    ("fitting/*.py",           "numpy scipy pandas sklearn jax jaxtyping",
+     "lattice cluster_space build tables correlation_vectors cluster_expansion fitting"),
+    ("io/*.py",                "numpy scipy ase",
+     "lattice cluster_space cluster_expansion fitting.linear_models io"),
+    ("datasets/*.py",          "numpy pandas ase",          "lattice.prim cluster_space cluster_expansion datasets"),
+    ("plotting.py",            "numpy matplotlib",          "cluster_space cluster_expansion fitting"),
+
+    # The public names, and what is written with these.
+    ("__init__.py",            "",                          "*"),
+    ("demo.py",                "numpy jax pandas ase rich", "*"),
+    ("cli.py",                 "numpy jax ase rich typer",  "*"),
+)  # fmt: skip
+
+FILES = sorted(path.relative_to(PACKAGE).as_posix() for path in PACKAGE.rglob("*.py"))
+
+
+def row_of(file):
+    """Place in `TABLE` of a file: that of its own row before that of its folder."""
+    patterns = [row[0] for row in TABLE]
+    if file in patterns:
+        return patterns.index(file)
+    matches = [place for place, pattern in enumerate(patterns) if "/" in file and fnmatch.fnmatchcase(file, pattern)]
+    assert len(matches) == 1, f"jaxce/{file} has no row in the TABLE of {__file__}: add it between what it may import"
+    return matches[0]
+
+
+def module_of(file):
+    return ".".join(("jaxce", *pathlib.PurePosixPath(file).with_suffix("").parts)).removesuffix(".__init__")
+
+
+FILE_OF_MODULE = {module_of(file): file for file in FILES}
+
+
+def imported_modules(file):
+    """Full names of all that a file imports, also inside functions; names from modules as `module.name`."""
+    tree = ast.parse((PACKAGE / file).read_text(encoding="utf-8"), filename=file)
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"jaxce/{file}, line {node.lineno}: write `from jaxce...`, not a relative import"
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+
+
+def jaxce_files(file):
+    """Files of jaxce that a file imports."""
+    for name in imported_modules(file):
+        if name.split(".")[0] == "jaxce":
+            # What is not a module is a name from one.
+            found = FILE_OF_MODULE.get(name) or FILE_OF_MODULE.get(name.rpartition(".")[0])
+            assert found, f"jaxce/{file} imports {name}, which no file of jaxce holds"
+            yield found
+
+
+def is_within(module, allowed):
+    return allowed == "*" or module == f"jaxce.{allowed}" or module.startswith(f"jaxce.{allowed}.")
+
+
+def test_no_file_has_two_rows():
+    patterns = [row[0] for row in TABLE]
+    assert len(set(patterns)) == len(patterns)
+
+
+@pytest.mark.parametrize("file", FILES)
+def test_file_imports_only_packages_of_its_row(file):
+    _, packages, _ = TABLE[row_of(file)]
+    found = {name.split(".")[0] for name in imported_modules(file)} - sys.stdlib_module_names - {"jaxce"}
+    assert found <= set(packages.split()), f"jaxce/{file} may import {packages or 'no package'}, not {sorted(found)}"
+
+
+@pytest.mark.parametrize("file", FILES)
+def test_file_imports_only_modules_below_it(file):
+    _, _, allowed = TABLE[row_of(file)]
+    for other in jaxce_files(file):
+        module = module_of(other)
+        assert any(is_within(module, name) for name in allowed.split()), (
+            f"jaxce/{file} may import of jaxce: {allowed or 'nothing'}; not {module}"
+        )
+        assert row_of(other) <= row_of(file), f"jaxce/{file} imports {module}, which stands above it"
+
+
+def test_imports_have_no_cycle():
+    graph = {file: set(jaxce_files(file)) for file in FILES}
+    order = list(graphlib.TopologicalSorter(graph).static_order())  # raises CycleError with the cycle
+    assert set(order) == set(FILES)
+
+
+def test_import_starts_no_device_and_sets_nothing():
+    script = """
+import jax
+before = dict(jax.config.values)
+import jaxce
+assert dict(jax.config.values) == before, "import jaxce changes jax.config"
+try:
+    jax.numpy.zeros(1)
+except RuntimeError:
+    pass
+else:
+    raise AssertionError("this test finds nothing: arrays can be made without a platform")
+"""
+    # No device can be started on a platform that does not exist: any array that is made on import raises.
+    environment = os.environ | {"JAX_PLATFORMS": "no_such_platform", "PYTHONPATH": str(PACKAGE.parent)}
+    run = subprocess.run([sys.executable, "-c", script], env=environment, capture_output=True, text=True, check=False)
+    assert (run.returncode, run.stdout, run.stderr) == (0, "", "")
