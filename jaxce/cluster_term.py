@@ -7,7 +7,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
 from jaxce.blocks import block_size, over_batch
-from jaxce.cluster_products import product_sums, site_function_values
+from jaxce.cluster_products import pairwise_sum, product_sums, site_function_values
 from jaxce.tables import ClusterTerm
 from jaxce.terms import term_couplings, term_energy, term_potentials, term_relaxed_energy, term_site_potentials
 
@@ -17,7 +17,7 @@ def _energy(term: ClusterTerm, occupancy: Int[Array, "batch sites"]) -> Float[Ar
     def of_block(occupancies):
         # The barrier keeps the sums from being fused into, and repeated by, the weighted sum.
         sums = jax.lax.optimization_barrier(product_sums(term.products, occupancies))
-        return jnp.sum(term.product_weights[:, None] * sums.astype(term.product_weights.dtype), axis=0)
+        return pairwise_sum(term.product_weights[:, None] * sums.astype(term.product_weights.dtype))
 
     block = block_size(len(term.product_weights) + len(term.group))
     return over_batch(of_block, block, (occupancy, 1))

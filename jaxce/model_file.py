@@ -117,8 +117,9 @@ def _space(content: Mapping[str, Any]) -> ClusterSpace:
 
 def _orbit(entry: Mapping[str, Any], prim: Prim) -> Orbit:
     order = entry["order"]
-    clusters = np.array(entry["clusters"], dtype=np.int64).reshape(-1, order, 4)
-    functions = tuple(np.array(labelings, dtype=np.int64).reshape(-1, order) for labelings in entry["functions"])
+    # The empty cluster has no points, so lengths are given rather than inferred.
+    clusters = np.array(entry["clusters"], dtype=np.int64).reshape(len(entry["clusters"]), order, 4)
+    functions = tuple(np.array(rows, dtype=np.int64).reshape(len(rows), order) for rows in entry["functions"])
     if np.any((clusters[..., 0] < 0) | (clusters[..., 0] >= prim.num_sites)):
         raise ValueError("an orbit of the file names a site that its prim does not have.")
     return Orbit(clusters, float(entry["diameter"]), functions)

@@ -39,7 +39,8 @@ TABLE = (
     ("build.py",               "numpy jax jaxtyping",       "lattice cluster_space tables"),
 
     # On top. Compositions are read on the host, against the sublattices of a supercell.
-    ("sampling/*.py",          "numpy jax jaxtyping",       "lattice.prim lattice.supercell tables energies sampling"),
+    ("sampling/*.py",          "numpy scipy jax jaxtyping",
+     "lattice.prim lattice.supercell tables energies sampling"),
     ("cluster_expansion.py",   "numpy pandas jax jaxtyping", "lattice cluster_space model_file build energies"),
     ("fitting/*.py",           "numpy scipy pandas sklearn jax jaxtyping",
      "lattice cluster_space build tables correlation_vectors cluster_expansion fitting"),

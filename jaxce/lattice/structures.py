@@ -417,7 +417,7 @@ def _check(prim: Prim, supercell: Supercell, kinds: _AtomKinds, found: _Assignme
         raise ValueError(
             f"{len(far)} atoms are farther than {limit:.2f} A from any free site that allows their species, in "
             f"the best assignment to {supercell} ({listed}). Is a species on a site that does not allow it, do two "
-            "atoms claim one site, or is this another lattice? A larger `max_displacement` accepts stronger relaxations."
+            "atoms claim one site, or is this another lattice? A larger `max_displacement` accepts more."
         )
     order = np.argsort(found.sites, kind="stable")
     repeated = np.flatnonzero(np.diff(found.sites[order]) == 0)

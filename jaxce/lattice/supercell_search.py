@@ -53,7 +53,7 @@ def _fits(transformation: np.ndarray, lattice: np.ndarray, cell: np.ndarray, num
         return False
     # A mirror image is not a deformation.
     ideal = transformation @ lattice
-    return np.linalg.det(ideal) * np.linalg.det(cell) > 0 and strain_size(ideal, cell) <= max_strain
+    return bool(np.linalg.det(ideal) * np.linalg.det(cell) > 0) and strain_size(ideal, cell) <= max_strain
 
 
 def _matching_triples(lattice: np.ndarray, cell: np.ndarray, num_prims: int, tolerance: float) -> Iterator[np.ndarray]:

@@ -1,0 +1,18 @@
+"""Every example runs, as a user would run it."""
+
+import pathlib
+import subprocess
+import sys
+
+import pytest
+
+EXAMPLES = sorted((pathlib.Path(__file__).parents[1] / "examples").glob("*.py"))
+
+
+@pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.name)
+def test_example_runs(path):
+    outcome = subprocess.run(
+        [sys.executable, "-W", "error", path, "--short"], capture_output=True, text=True, timeout=300, check=False
+    )
+    assert outcome.returncode == 0, outcome.stderr
+    assert outcome.stdout.strip()
