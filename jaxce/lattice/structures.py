@@ -410,6 +410,14 @@ def _matched(prim: Prim, supercell: Supercell, ideal: np.ndarray, kinds: _AtomKi
 
 
 def _check(prim: Prim, supercell: Supercell, kinds: _AtomKinds, found: _Assignment, limit: float) -> None:
+    codes = kinds.codes[kinds.kind, supercell.prim_sites[found.sites]]
+    refused = np.flatnonzero(codes == -1)
+    if len(refused):
+        listed = ", ".join(
+            f"atom {a} ({kinds.names[a]}) near site {found.sites[a]} ({'/'.join(supercell.species[found.sites[a]])})"
+            for a in refused[:10]
+        )
+        raise ValueError(f"{len(refused)} atoms find no free site of {supercell} that allows their species: {listed}.")
     lengths = np.linalg.norm(found.displacements, axis=1)
     far = np.flatnonzero(~(lengths <= limit))
     if len(far):
@@ -426,7 +434,6 @@ def _check(prim: Prim, supercell: Supercell, kinds: _AtomKinds, found: _Assignme
             f"atoms {order[k]} and {order[k + 1]} claim site {found.sites[order[k]]}" for k in repeated[:10]
         )
         raise ValueError(f"{len(kinds)} atoms do not fit the {supercell.num_sites} sites of {supercell}: {pairs}.")
-    codes = kinds.codes[kinds.kind, supercell.prim_sites[found.sites]]
     unclear = np.flatnonzero(codes == -2)
     if len(unclear):
         atom = unclear[0]
