@@ -7,7 +7,7 @@ from jaxtyping import Array, Float, Int
 
 from jaxce.blocks import block_size, over_batch
 from jaxce.cluster_products import product_sums
-from jaxce.site_species import swapped_codes
+from jaxce.site_species import check_occupancy, swapped_codes
 from jaxce.tables import ClusterTables, TouchingProducts
 
 
@@ -20,6 +20,7 @@ def correlations(
     sites fall on one site of the supercell. Large batches are evaluated in blocks; give the whole batch rather than
     `vmap` over it.
     """
+    check_occupancy(len(tables.cell), occupancy)
     block = block_size(tables.correlation.shape[0] + tables.products.kind.shape[0])
     return over_batch(lambda occupancies: _correlations(tables, occupancies), block, (occupancy, 1))
 
@@ -34,6 +35,7 @@ def substitution_correlations(
 
     Only clusters that touch the site are visited. `site` and `species` broadcast with the batch.
     """
+    check_occupancy(len(tables.cell), occupancy)
     return over_batch(
         jax.vmap(lambda *args: _substitution_correlations(tables, *args)),
         64,
@@ -50,6 +52,7 @@ def swap_correlations(
 
     Across sublattices species are matched by name; NaN where a site does not allow the other's.
     """
+    check_occupancy(len(tables.cell), occupancy)
 
     def of_one(occupancy, i, j):
         new_i, new_j, is_allowed = swapped_codes(tables.species, occupancy, i, j)

@@ -17,7 +17,7 @@ from jaxce import (
     pair_term as pair_term,
 )
 from jaxce.blocks import over_batch
-from jaxce.site_species import is_allowed, swapped_codes
+from jaxce.site_species import check_occupancy, is_allowed, swapped_codes
 from jaxce.tables import Batch, Hamiltonian
 from jaxce.terms import term_couplings, term_energy, term_potentials, term_relaxed_energy, term_site_potentials
 
@@ -38,6 +38,7 @@ def energy(
     """
     if isinstance(hamiltonian, Batch):
         return jax.vmap(energy)(hamiltonian.hamiltonian, hamiltonian.occupancy)
+    check_occupancy(len(hamiltonian.species.kind), occupancy)
     return over_batch(lambda o: _total(hamiltonian, term_energy, o), None, (occupancy, 1))
 
 
@@ -52,6 +53,12 @@ def relaxed_energy(
     """
     if isinstance(hamiltonian, Batch):
         return jax.vmap(relaxed_energy)(hamiltonian.hamiltonian, probabilities)
+    expected = (len(hamiltonian.species.kind), hamiltonian.species.labels.shape[-1])
+    if jnp.shape(probabilities)[-2:] != expected:
+        raise ValueError(
+            f"`probabilities` must have shape [..., {expected[0]}, {expected[1]}] (sites, species), "
+            f"but has shape {jnp.shape(probabilities)}."
+        )
     return over_batch(lambda p: _total(hamiltonian, term_relaxed_energy, p), None, (probabilities, 2))
 
 
@@ -68,6 +75,7 @@ def substitution_energies(
     """
     if isinstance(hamiltonian, Batch):
         return jax.vmap(substitution_energies)(hamiltonian.hamiltonian, hamiltonian.occupancy)
+    check_occupancy(len(hamiltonian.species.kind), occupancy)
 
     def of_block(occupancies):
         potentials = _added([term_potentials(term, occupancies) for term in hamiltonian.terms])
@@ -88,6 +96,7 @@ def swap_energy(
     Across sublattices species are matched by name; +inf where a site does not allow the other's. `i` and `j`
     broadcast with the batch.
     """
+    check_occupancy(len(hamiltonian.species.kind), occupancy)
 
     def of_one(occupancy, i, j):
         new_i, new_j, is_allowed = swapped_codes(hamiltonian.species, occupancy, i, j)
@@ -103,6 +112,7 @@ def all_swap_energies(
     hamiltonian: Hamiltonian, occupancy: Int[ArrayLike, "*batch sites"], sites: Int[ArrayLike, " chosen"]
 ) -> Float[Array, "*batch chosen chosen"]:
     """Energy change of every exchange among the given sites, eV: `swap_energy` at the cost of one field per site."""
+    check_occupancy(len(hamiltonian.species.kind), occupancy)
     sites = jnp.asarray(sites)
 
     def of_one(occupancy):

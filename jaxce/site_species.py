@@ -1,9 +1,21 @@
 """Species codes across sites: what is allowed where, and what a swap does."""
 
+from typing import Any
+
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Int
 
 from jaxce.tables import SiteSpecies
+
+
+def check_occupancy(num_sites: int, occupancy: Any) -> None:
+    """Raise `ValueError` unless `occupancy` has integers `[..., sites]`; shapes are known also while tracing."""
+    shape, dtype = jnp.shape(occupancy), jnp.result_type(occupancy)
+    if not shape or shape[-1] != num_sites or not jnp.issubdtype(dtype, jnp.integer):
+        raise ValueError(
+            f"`occupancy` must hold integer species codes of shape [..., {num_sites}], but has shape {shape} and dtype "
+            f"{dtype}. Probabilities and one-hot vectors go to `relaxed_energy`."
+        )
 
 
 def is_allowed(species: SiteSpecies) -> Bool[Array, "sites species"]:

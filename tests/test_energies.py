@@ -231,3 +231,35 @@ def _tiny_binary():
     expansion = jaxce.ClusterExpansion(space, np.random.default_rng(0).normal(size=space.num_correlations))
     supercell = jaxce.Supercell(prim, 2)
     return expansion, supercell, jaxce.build_hamiltonian(expansion, supercell)
+
+
+def test_wrong_shapes_are_refused_before_anything_is_compiled():
+    expansion, supercell, hamiltonian = _tiny_binary()
+    tables = jaxce.build_tables(expansion.space, supercell)
+    short, one_hot = jnp.zeros(5, int), jnp.zeros((supercell.num_sites, 2))
+    for function, first in (
+        (jaxce.energy, hamiltonian),
+        (jaxce.substitution_energies, hamiltonian),
+        (jaxce.correlations, tables),
+        (lambda h, o: jaxce.swap_energy(h, o, 0, 1), hamiltonian),
+        (lambda h, o: jaxce.all_swap_energies(h, o, jnp.arange(2)), hamiltonian),
+        (lambda t, o: jaxce.swap_correlations(t, o, 0, 1), tables),
+        (lambda t, o: jaxce.substitution_correlations(t, o, 0, 1), tables),
+    ):
+        with pytest.raises(ValueError, match=r"shape \[..., 8\].*shape \(5,\)"):
+            jax.jit(function)(first, short)
+    with pytest.raises(ValueError, match=r"\[..., 8, 2\]"):
+        jaxce.relaxed_energy(hamiltonian, one_hot[:3])
+
+
+def test_gradients_work_under_vmap_and_twice():
+    _, supercell, hamiltonian = _tiny_binary()
+    probabilities = jnp.asarray(np.random.default_rng(8).dirichlet([1, 1], size=(3, supercell.num_sites)))
+    slopes = jax.jit(jax.vmap(jax.grad(jaxce.relaxed_energy, argnums=1), (None, 0)))(hamiltonian, probabilities)
+    np.testing.assert_allclose(slopes, gradient(probabilities, hamiltonian), atol=1e-12)
+    direction = jnp.asarray(np.random.default_rng(9).normal(size=probabilities.shape[1:]))
+    along = lambda t: jaxce.relaxed_energy(hamiltonian, probabilities[0] + t * direction)
+    second = jax.jit(jax.grad(jax.grad(along)))(0.0)
+    step = 1e-3
+    expected = (along(step) - 2 * along(0.0) + along(-step)) / step**2
+    assert float(second) == pytest.approx(float(expected), rel=1e-4)

@@ -3,7 +3,7 @@
 import collections
 import itertools
 import string
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -122,10 +122,12 @@ class Prim:
             and np.array_equal(self.frac_coords, other.frac_coords)
             and self.species == other.species
             and self.labels == other.labels
+            # It decides the space group, so prims that differ in it have different clusters.
+            and self.symprec == other.symprec
         )
 
     def __hash__(self) -> int:
-        return hash((self.lattice.tobytes(), self.frac_coords.tobytes(), self.species, self.labels))
+        return hash((self.lattice.tobytes(), self.frac_coords.tobytes(), self.species, self.labels, self.symprec))
 
     def __repr__(self) -> str:
         sites = ", ".join(f"{len(s.sites)} x ({'/'.join(s.species)})" for s in self.sublattices)
@@ -139,7 +141,8 @@ class Prim:
             )
         checked = []
         for site, names in enumerate(species):
-            if isinstance(names, str) or not names or not all(isinstance(n, str) and n for n in names):
+            # A set has no order, so it would give no codes.
+            if isinstance(names, str | Set) or not names or not all(isinstance(n, str) and n for n in names):
                 raise ValueError(
                     f"the species of site {site} must be a sequence of symbols such as ['Sr', 'La'], "
                     f"but came as {names!r}."

@@ -61,10 +61,15 @@ def reduce_to_primitive(prim: Prim) -> Prim:
     """The smallest cell that describes the same crystal, in the same orientation.
 
     Sublattice names, labels and the order of species are kept.
+
+    Raises:
+        ValueError: if spglib fails, or equivalent sites list their species in different orders.
     """
-    lattice, coords, numbers = _ask_spglib(spglib.standardize_cell, prim, to_primitive=True, no_idealize=True)
-    kinds = _site_kinds(prim)
-    first_site = [kinds.index(number) for number in numbers]
+    # The sites that become one must be alike.
+    space_group(prim)
+    lattice, coords, _ = _ask_spglib(spglib.standardize_cell, prim, to_primitive=True, no_idealize=True)
+    sites, _ = _nearest_sites(prim, (coords @ lattice @ np.linalg.inv(prim.lattice))[None])
+    first_site = sites[0].tolist()
     names = {sublattice.species: sublattice.name for sublattice in prim.sublattices}
     species = [prim.species[site] for site in first_site]
     return Prim(

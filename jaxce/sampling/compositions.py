@@ -91,7 +91,7 @@ def _canonical(supercell: Supercell, composition: Mapping[str, Any]) -> dict[str
     if len(named) != len(composition):
         raise ValueError(f"the composition names a species twice (vacancy aliases count as X): {dict(composition)}.")
     for name, value in named.items():
-        if isinstance(value, bool) or not isinstance(value, int | float | np.number) or not value >= 0:
+        if isinstance(value, bool) or not isinstance(value, int | float | np.number) or not 0 <= value < math.inf:
             raise ValueError(f"the amount of {name} must be a number from 0 on, but is {value!r}.")
     return named
 
@@ -125,6 +125,10 @@ def _totals(supercell: Supercell, composition: dict[str, Any]) -> dict[str, int]
             raise ValueError(f"{name} fills {fixed} inactive sites, but the composition has {counts[name]}.")
         if name in counts and name in active:
             counts[name] -= fixed
+            if counts[name] < 0:
+                raise ValueError(
+                    f"{name} fills {fixed} inactive sites, but the composition has only {counts[name] + fixed}."
+                )
     return {name: counts.get(name, 0) for name in sorted(active)}
 
 

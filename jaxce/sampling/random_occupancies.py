@@ -38,7 +38,9 @@ def random_occupancy(
     parsed = parse_composition(supercell, composition)
     num_draws = math.prod(shape)
     split_key, *sublattice_keys = jax.random.split(key, 1 + len(supercell.sublattices))
-    splits = jax.random.categorical(split_key, jnp.asarray(parsed.log_arrangements), shape=(num_draws,))
+    # Only differences count; they keep their digits in float32 too.
+    weights = parsed.log_arrangements - parsed.log_arrangements.max()
+    splits = jax.random.categorical(split_key, jnp.asarray(weights), shape=(num_draws,))
     occupancy = jnp.zeros((num_draws, supercell.num_sites), jnp.int8)
     for index, (sublattice, sublattice_key) in enumerate(zip(supercell.sublattices, sublattice_keys, strict=True)):
         codes = _ordered_codes(parsed, index, len(sublattice.sites))[splits]
