@@ -89,7 +89,8 @@ def _neighbour_values(
     term: ClusterTerm, occupancy: Int[Array, " sites"], site: Int[Array, ""]
 ) -> Float[Array, " slot_functions"]:
     neighbours = term.neighbours[site]
-    values = term.products.site_values[term.products.kind[neighbours], occupancy[neighbours]]
+    codes = occupancy[neighbours].astype(neighbours.dtype)
+    values = term.products.site_values[term.products.kind[neighbours], codes]
     values = jnp.where(neighbours[:, None] < 0, jnp.zeros((), values.dtype), values)
     return values.astype(term.linear.dtype).ravel()
 

@@ -20,7 +20,7 @@ def correlations(
     sites fall on one site of the supercell. Large batches are evaluated in blocks; give the whole batch rather than
     `vmap` over it.
     """
-    check_occupancy(len(tables.cell), occupancy)
+    check_occupancy(len(tables.products.kind), occupancy)
     block = block_size(tables.correlation.shape[0] + tables.products.kind.shape[0])
     return over_batch(lambda occupancies: _correlations(tables, occupancies), block, (occupancy, 1))
 
@@ -35,7 +35,7 @@ def substitution_correlations(
 
     Only clusters that touch the site are visited. `site` and `species` broadcast with the batch.
     """
-    check_occupancy(len(tables.cell), occupancy)
+    check_occupancy(len(tables.products.kind), occupancy)
     return over_batch(
         jax.vmap(lambda *args: _substitution_correlations(tables, *args)),
         64,
@@ -52,7 +52,7 @@ def swap_correlations(
 
     Across sublattices species are matched by name; NaN where a site does not allow the other's.
     """
-    check_occupancy(len(tables.cell), occupancy)
+    check_occupancy(len(tables.products.kind), occupancy)
 
     def of_one(occupancy, i, j):
         new_i, new_j, is_allowed = swapped_codes(tables.species, occupancy, i, j)
@@ -89,7 +89,8 @@ def _substitution_correlations(
 def _column_values(
     tables: ClusterTables, sites: Int[Array, " columns"], occupancy: Int[Array, " sites"]
 ) -> Float[Array, " columns"]:
-    values = tables.products.site_values[tables.products.kind[sites], occupancy[sites], tables.touching_functions]
+    codes = occupancy[sites].astype(sites.dtype)
+    values = tables.products.site_values[tables.products.kind[sites], codes, tables.touching_functions]
     return jnp.where(sites < 0, jnp.zeros((), values.dtype), values).astype(tables.weights.dtype)
 
 

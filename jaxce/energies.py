@@ -121,8 +121,8 @@ def all_swap_energies(
         new_i, new_j, is_allowed = jax.vmap(
             lambda i: jax.vmap(lambda j: swapped_codes(hamiltonian.species, occupancy, i, j))(sites)
         )(sites)
-        old = occupancy[sites]
-        rows = jnp.arange(len(sites))
+        old = occupancy[sites].astype(new_i.dtype)
+        rows = jnp.arange(len(sites), dtype=new_i.dtype)
         i, j = rows[:, None], rows[None, :]
         old_i, old_j = old[:, None], old[None, :]
         change = potentials[i, new_i] - potentials[i, old_i] + potentials[j, new_j] - potentials[j, old_j]

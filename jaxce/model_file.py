@@ -27,7 +27,8 @@ def write_model(
     path: str | os.PathLike, space: ClusterSpace, coefficients: np.ndarray, metadata: Mapping[str, Any]
 ) -> None:
     """Write a model file, whole or not at all."""
-    content = _content(space, coefficients, metadata)
+    # As it will be read: JSON turns tuples into lists and keys into strings, and the checksum sorts keys.
+    content = json.loads(json.dumps(_content(space, coefficients, metadata), allow_nan=False))
     document = {"format": FORMAT, "version": VERSION, "sha256": _checksum(content), **content}
     text = json.dumps(document, indent=1, allow_nan=False)
     write_atomically(path, text)
@@ -108,20 +109,23 @@ def _space(content: Mapping[str, Any]) -> ClusterSpace:
     tables = [np.array(table, dtype=np.float64) for table in content["site_functions"]]
     if [table.shape[1:] for table in tables] != [(len(names),) for names in prim.species]:
         raise ValueError("the site functions of the file do not fit the species of its prim.")
-    orbits = [_orbit(entry, prim) for entry in content["orbits"]]
+    orbits = [_orbit(entry, prim, tables) for entry in content["orbits"]]
     space = ClusterSpace.from_orbits(prim, tables, orbits, content["space_metadata"])
     if space.multiplicities.tolist() != content["multiplicities"]:
         raise ValueError("the multiplicities of the file do not fit its orbits.")
     return space
 
 
-def _orbit(entry: Mapping[str, Any], prim: Prim) -> Orbit:
+def _orbit(entry: Mapping[str, Any], prim: Prim, tables: list[np.ndarray]) -> Orbit:
     order = entry["order"]
     # The empty cluster has no points, so lengths are given rather than inferred.
     clusters = np.array(entry["clusters"], dtype=np.int64).reshape(len(entry["clusters"]), order, 4)
     functions = tuple(np.array(rows, dtype=np.int64).reshape(len(rows), order) for rows in entry["functions"])
     if np.any((clusters[..., 0] < 0) | (clusters[..., 0] >= prim.num_sites)):
         raise ValueError("an orbit of the file names a site that its prim does not have.")
+    num_functions = np.array([len(table) for table in tables])[clusters[0, :, 0]]
+    if any(np.any((labelings < 1) | (labelings >= num_functions)) for labelings in functions):
+        raise ValueError("an orbit of the file names a site function that its site does not have.")
     return Orbit(clusters, float(entry["diameter"]), functions)
 
 

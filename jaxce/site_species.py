@@ -31,8 +31,8 @@ def swapped_codes(
     Where they do not, the codes are the present ones.
     """
     kind_i, kind_j = species.kind[i], species.kind[j]
-    new_i = species.codes[kind_i, species.labels[kind_j, occupancy[j]]]
-    new_j = species.codes[kind_j, species.labels[kind_i, occupancy[i]]]
+    old_i, old_j = occupancy[i].astype(kind_i.dtype), occupancy[j].astype(kind_j.dtype)
+    new_i = species.codes[kind_i, species.labels[kind_j, old_j]]
+    new_j = species.codes[kind_j, species.labels[kind_i, old_i]]
     is_allowed = (new_i >= 0) & (new_j >= 0)
-    old_i, old_j = occupancy[i].astype(new_i.dtype), occupancy[j].astype(new_j.dtype)
     return jnp.where(is_allowed, new_i, old_i), jnp.where(is_allowed, new_j, old_j), is_allowed

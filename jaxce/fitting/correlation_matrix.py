@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import jax
+import jax.experimental
 import jax.numpy as jnp
 import numpy as np
 
@@ -27,7 +28,7 @@ def correlation_matrix(space: ClusterSpace, mappings: Sequence[Mapping]) -> np.n
         by_cell[mapping.supercell.transformation.tobytes()].append(row)
     matrix = np.zeros((len(mappings), space.num_correlations))
     unlike = collections.defaultdict(list)
-    with jax.enable_x64(True):
+    with _double_precision(True):
         for rows in by_cell.values():
             if len(rows) >= _OWN_BATCH:
                 matrix[rows] = _of_one_supercell(space, [mappings[row] for row in rows])
@@ -71,5 +72,7 @@ def _one_padded(template: ClusterTables, sites: Any, kind: Any, occupancy: Any, 
     return correlations(tables, occupancy)
 
 
+# A context of this function only; jax 0.7 has it in another place.
+_double_precision = jax.enable_x64 if hasattr(jax, "enable_x64") else jax.experimental.enable_x64
 _jitted = jax.jit(correlations)
 _padded = jax.jit(jax.vmap(_one_padded, in_axes=(None, 0, 0, 0, 0)))

@@ -218,7 +218,9 @@ def _orbits_of(prim: Prim, group: SpaceGroup, clusters: np.ndarray, num_function
         images, permutations = _images(group, cluster)
         assigned.update(row.tobytes() for row in canonical_keys(images))
         labelings = _distinct_labelings(num_functions[cluster[:, 0]], permutations)
-        orbits.append(Orbit(images, _diameter(prim, images[0]), labelings))
+        # A site may have the constant alone; clusters with it have no function.
+        if labelings:
+            orbits.append(Orbit(images, _diameter(prim, images[0]), labelings))
     return orbits
 
 

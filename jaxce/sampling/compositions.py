@@ -57,7 +57,12 @@ def _counts_by_sublattice(supercell: Supercell, composition: Mapping[str, Any]) 
         )
     table = np.zeros((len(names), max(len(s.species) for s in supercell.sublattices)), dtype=np.int64)
     for row, sublattice in zip(table, supercell.sublattices, strict=True):
-        given = _canonical(supercell, composition[sublattice.name])
+        given = composition[sublattice.name]
+        if not isinstance(given, Mapping):
+            raise ValueError(
+                f"the composition of sublattice {sublattice.name} must map species to numbers, but is {given!r}."
+            )
+        given = _canonical(supercell, given)
         unknown = sorted(set(given) - set(sublattice.species))
         if unknown:
             raise ValueError(f"sublattice {sublattice.name} holds {list(sublattice.species)}, but not {unknown}.")
