@@ -37,8 +37,6 @@ FORMS = {"list": list, "tuple": tuple, "jax": jnp.asarray, "float32": lambda c: 
 
 
 @pytest.mark.parametrize("convert", FORMS.values(), ids=FORMS)
-    "convert", [list, tuple, jnp.asarray, lambda c: c.astype(np.float32)], ids=["list", "tuple", "jax", "float32"]
-)
 def test_coefficients_may_come_in_any_real_form(convert):
     expansion = jaxce.ClusterExpansion(SPACE, convert(COEFFICIENTS))
     assert expansion.coefficients.dtype == np.float64

@@ -69,8 +69,8 @@ def test_relaxed_energies_are_those_of_the_structures_whatever_stands_on_padding
         rows.append(weights / weights.sum(axis=1, keepdims=True))
     # Padded sites hold anything: they belong to no term.
     probabilities = rng.random((*batch.occupancy.shape, 3))
-    for row, values in zip(probabilities, rows, strict=True):
-        row[: len(values)] = values
+    for index, values in enumerate(rows):
+        probabilities[index, : len(values)] = values
     expected = [relaxed_energy(h, jnp.asarray(p)) for (h, _), p in zip(structures, rows, strict=True)]
     found = relaxed_energy(batch, jnp.asarray(probabilities))
     np.testing.assert_allclose(found, expected, rtol=0, atol=1e-12 * max(1, np.abs(expected).max()))

@@ -1,5 +1,7 @@
 """Prims: codes, sublattices, vacancy names, and what is refused."""
 
+from typing import Any
+
 import ase
 import numpy as np
 import pytest
@@ -113,7 +115,7 @@ def test_ase_atoms_become_sites():
     ],
 )
 def test_input_that_is_no_prim_is_refused(keywords, message):
-    good = {"lattice": CUBE, "frac_coords": TWO_SITES, "species": [["Ti", "Fe"], ["O", "X"]]}
+    good: dict[str, Any] = {"lattice": CUBE, "frac_coords": TWO_SITES, "species": [["Ti", "Fe"], ["O", "X"]]}
     assert Prim(**good).num_sites == 2
     with pytest.raises(ValueError, match=message):
         Prim(**(good | keywords))
@@ -121,7 +123,8 @@ def test_input_that_is_no_prim_is_refused(keywords, message):
 
 def test_a_set_of_species_is_refused_because_it_has_no_order():
     # The type checker of the tests looks at one item of the list and may find it first.
+    unordered: Any = {"Ti", "Fe"}
     with pytest.raises((ValueError, TypeError), match="species"):
-        Prim(CUBE, [[0, 0, 0]], [{"Ti", "Fe"}])
+        Prim(CUBE, [[0, 0, 0]], [unordered])
     with pytest.raises((ValueError, TypeError), match="species"):
-        Prim.from_ase(ase.Atoms("Ti", cell=CUBE), {"Ti": {"Ti", "Fe"}})
+        Prim.from_ase(ase.Atoms("Ti", cell=CUBE), {"Ti": unordered})

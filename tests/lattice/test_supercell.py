@@ -1,5 +1,7 @@
 """Supercells: integer arithmetic against wrapped floats, permutations against geometry."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 import spglib
@@ -122,7 +124,8 @@ def test_symmetry_permutations_are_those_of_the_geometry(prim, transformation):
     supercell = Supercell(prim, transformation)
     coords = supercell.cart_coords @ np.linalg.inv(supercell.lattice)
     kinds = [prim.species.index(names) for names in supercell.species]
-    found = spglib.get_symmetry((supercell.lattice, coords, kinds))
+    cell: Any = (supercell.lattice, coords, kinds)
+    found: Any = spglib.get_symmetry(cell)
     expected = {
         tuple(_matched(coords, coords @ rotation.T + translation, supercell.lattice))
         for rotation, translation in zip(found["rotations"], found["translations"], strict=True)

@@ -1,6 +1,7 @@
 """Space groups: known sizes, geometry, and independence of the program that found the operations."""
 
 import itertools
+from typing import Any
 
 import numpy as np
 import pytest
@@ -95,7 +96,7 @@ def test_the_order_of_operations_is_not_that_of_spglib(prim, monkeypatch):
     original = spglib.get_symmetry
 
     def shuffled(*arguments, **keywords):
-        found = original(*arguments, **keywords)
+        found: Any = original(*arguments, **keywords)
         order = np.random.default_rng(1).permutation(len(found["rotations"]))
         # A translation may also come with another lattice vector added.
         return {"rotations": found["rotations"][order], "translations": found["translations"][order]}
@@ -149,7 +150,7 @@ def test_the_primitive_cell_of_the_conventional_one_is_a_quarter():
     coords = np.array([[0, 0, 0], [0, 0.5, 0.5], [0.5, 0, 0.5], [0.5, 0.5, 0]])
     turn = np.linalg.qr(np.random.default_rng(2).normal(size=(3, 3)))[0]
     prim = Prim(
-        4 * turn, [*(coords + origin), *(coords + origin + [0.5, 0, 0])], [["Ni", "Mg"]] * 4 + [["O", "X"]] * 4,
+        4 * turn, [*(coords + origin), *(coords + origin + np.array([0.5, 0, 0]))], [["Ni", "Mg"]] * 4 + [["O", "X"]] * 4,
         sublattice_names=["cation", "anion"], vacancy_aliases=["hole"],
     )  # fmt: skip
     reduced = reduce_to_primitive(prim)
