@@ -150,9 +150,12 @@ def test_the_primitive_cell_of_the_conventional_one_is_a_quarter():
     coords = np.array([[0, 0, 0], [0, 0.5, 0.5], [0.5, 0, 0.5], [0.5, 0.5, 0]])
     turn = np.linalg.qr(np.random.default_rng(2).normal(size=(3, 3)))[0]
     prim = Prim(
-        4 * turn, [*(coords + origin), *(coords + origin + np.array([0.5, 0, 0]))], [["Ni", "Mg"]] * 4 + [["O", "X"]] * 4,
-        sublattice_names=["cation", "anion"], vacancy_aliases=["hole"],
-    )  # fmt: skip
+        4 * turn,
+        np.concatenate([coords + origin, coords + origin + np.array([0.5, 0, 0])]),
+        [["Ni", "Mg"]] * 4 + [["O", "X"]] * 4,
+        sublattice_names=["cation", "anion"],
+        vacancy_aliases=["hole"],
+    )
     reduced = reduce_to_primitive(prim)
     assert reduced.num_sites == 2
     assert abs(np.linalg.det(reduced.lattice)) == pytest.approx(16)
