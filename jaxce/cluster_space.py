@@ -41,7 +41,7 @@ class ClusterSpace:
     def __init__(
         self,
         prim: Prim,
-        cutoffs: Mapping[int, float],
+        cutoffs: Mapping[int, float | int],
         site_basis: str | Sequence[Any] = "trigonometric",
         *,
         orthonormal: bool = False,

@@ -31,7 +31,7 @@ def pad_batch(structures: Sequence[tuple[Hamiltonian, Any]], pad_to: int | None 
 
     Raises:
         ValueError: if the batch is empty, `pad_to` is too small, an occupancy does not fit, or the models differ in
-            prim, terms or dtype.
+            terms, dtype, or the species that sites allow.
     """
     if len(structures) == 0:
         raise ValueError("a batch needs at least one structure.")

@@ -63,7 +63,7 @@ class Orbit:
 
 
 def build_orbits(
-    prim: Prim, group: SpaceGroup, cutoffs: Mapping[int, float], num_functions: np.ndarray
+    prim: Prim, group: SpaceGroup, cutoffs: Mapping[int, float | int], num_functions: np.ndarray
 ) -> tuple[Orbit, ...]:
     """All orbits of active sites within the cutoffs, orders 0 and 1 included.
 
@@ -82,7 +82,7 @@ def build_orbits(
     points = np.array([[[site, 0, 0, 0]] for site in prim.active_sites], dtype=np.int64).reshape(-1, 1, 4)
     found = _orbits_of(prim, group, points, num_functions)
     for order, cutoff in sorted(cutoffs.items()):
-        clusters = _clusters_within(prim, order, cutoff)
+        clusters = _clusters_within(prim, int(order), float(cutoff))
         if len(clusters) == 0:
             raise ValueError(
                 f"cutoffs[{order}] = {cutoff} angstrom admits no cluster of {order} active sites; "
@@ -114,7 +114,7 @@ def canonical_keys(clusters: np.ndarray) -> np.ndarray:
     return np.sort(point_keys(clusters), axis=-1)
 
 
-def _check_cutoffs(cutoffs: Mapping[int, float]) -> None:
+def _check_cutoffs(cutoffs: Mapping[int, float | int]) -> None:
     for order, cutoff in cutoffs.items():
         if not isinstance(order, int | np.integer) or order < 2:
             raise ValueError(f"the keys of `cutoffs` are cluster orders from 2 on, such as {{2: 7.0}}, not {order!r}.")

@@ -31,9 +31,10 @@ class Sublattice(NamedTuple):
 class Prim:
     """A cell with the species allowed on each of its sites.
 
-    The cell is taken as it is, also when a smaller one would describe the same crystal
-    (`reduce_to_primitive` finds that one). The order of the species on a site defines their codes:
-    the first has code 0. Sites with one species are inactive; they keep their place and count as sites.
+    The cell is taken as it is, also when a smaller one would describe the same crystal; `reduce_to_primitive` finds
+    that one. A cell whose shape is less symmetric than the crystal has fewer operations and hence more orbits. The
+    order of the species on a site defines their codes: the first has code 0. Sites with one species are inactive; they
+    keep their place and count as sites.
 
     Args:
         lattice: `[3, 3]` lattice vectors in rows, angstrom.
@@ -58,7 +59,7 @@ class Prim:
         sublattice_names: Sequence[str] | None = None,
         *,
         vacancy_aliases: Sequence[str] = (),
-        symprec: float = 1e-5,
+        symprec: float | int = 1e-5,
     ):
         self.lattice = _checked_lattice(lattice)
         self.frac_coords = _checked_coords(frac_coords)

@@ -114,8 +114,8 @@ def map_structure(
     atoms: Any,
     supercell: Supercell | None = None,
     *,
-    max_displacement: float | None = None,
-    max_strain: float = 0.2,
+    max_displacement: float | int | None = None,
+    max_strain: float | int = 0.2,
 ) -> Mapping:
     """Find the site of every atom of a structure.
 
@@ -283,7 +283,7 @@ def _exchange_distance(prim: Prim) -> float:
 
 
 def _cells(
-    prim: Prim, kinds: _AtomKinds, cell: np.ndarray, supercell: Supercell | None, max_strain: float
+    prim: Prim, kinds: _AtomKinds, cell: np.ndarray, supercell: Supercell | None, max_strain: float | int
 ) -> Iterator[tuple[np.ndarray, Supercell]]:
     """Transformations that the cell may be, with their supercells."""
     if supercell is not None:
@@ -475,7 +475,7 @@ def _mapping(
 
 
 def _no_supercell(
-    prim: Prim, cell: np.ndarray, kinds: _AtomKinds, supercell: Supercell | None, max_strain: float
+    prim: Prim, cell: np.ndarray, kinds: _AtomKinds, supercell: Supercell | None, max_strain: float | int
 ) -> str:
     wanted = "a supercell of the prim" if supercell is None else f"{supercell}"
     ratio = abs(np.linalg.det(cell)) / abs(np.linalg.det(prim.lattice))

@@ -26,7 +26,7 @@ def strain_size(ideal_cell: np.ndarray, cell: np.ndarray) -> float:
 
 
 def candidate_transformations(
-    lattice: np.ndarray, cell: np.ndarray, num_prims: int, max_strain: float
+    lattice: np.ndarray, cell: np.ndarray, num_prims: int, max_strain: float | int
 ) -> Iterator[np.ndarray]:
     """Integer matrices T of determinant +-`num_prims` for which `T @ lattice` is `cell` up to strain and rotation.
 
@@ -48,7 +48,9 @@ def candidate_transformations(
             yield transformation
 
 
-def _fits(transformation: np.ndarray, lattice: np.ndarray, cell: np.ndarray, num_prims: int, max_strain: float) -> bool:
+def _fits(
+    transformation: np.ndarray, lattice: np.ndarray, cell: np.ndarray, num_prims: int, max_strain: float | int
+) -> bool:
     if round(abs(np.linalg.det(transformation))) != num_prims:
         return False
     # A mirror image is not a deformation.

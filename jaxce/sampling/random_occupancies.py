@@ -6,12 +6,11 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 from jaxtyping import Array, Int
 from scipy.special import logsumexp
 
 from jaxce.lattice.supercell import Supercell
-from jaxce.sampling.compositions import Composition, parse_composition
+from jaxce.sampling.compositions import parse_composition
 
 
 def random_occupancy(
@@ -43,7 +42,7 @@ def random_occupancy(
     splits = jax.random.categorical(split_key, jnp.asarray(weights), shape=(num_draws,))
     occupancy = jnp.zeros((num_draws, supercell.num_sites), jnp.int8)
     for index, (sublattice, sublattice_key) in enumerate(zip(supercell.sublattices, sublattice_keys, strict=True)):
-        codes = _ordered_codes(parsed, index, len(sublattice.sites))[splits]
+        codes = _ordered_codes(jnp.asarray(parsed.counts[:, index])[splits], len(sublattice.sites))
         shuffled = jax.vmap(jax.random.permutation)(jax.random.split(sublattice_key, num_draws), codes)
         occupancy = occupancy.at[:, sublattice.sites].set(shuffled)
     return occupancy.reshape((*shape, supercell.num_sites))
@@ -54,7 +53,8 @@ def log_probability(supercell: Supercell, composition: Mapping[str, Any]) -> flo
     return -float(logsumexp(parse_composition(supercell, composition).log_arrangements))
 
 
-def _ordered_codes(composition: Composition, sublattice: int, num_sites: int) -> Int[Array, "splits sites"]:
-    """The species of a sublattice in order of their codes, for each way to spread the composition."""
-    codes = [np.repeat(np.arange(counts.shape[1]), counts[sublattice]) for counts in composition.counts]
-    return jnp.asarray(np.stack(codes).reshape(len(codes), num_sites), jnp.int8)
+def _ordered_codes(counts: Int[Array, "draws species"], num_sites: int) -> Int[Array, "draws sites"]:
+    """The species codes of a sublattice in ascending order, as often as they are counted."""
+    ends = jnp.cumsum(counts, axis=1)[:, :-1]
+    places = jnp.arange(num_sites, dtype=ends.dtype)
+    return jnp.sum(places[None, None, :] >= ends[:, :, None], axis=1, dtype=jnp.int8)
