@@ -230,6 +230,10 @@ def machine():
     }
 
 
+def rounded(value):
+    return f"{value:.3g}" if value < 1000 else f"{value:,.0f}"
+
+
 def as_markdown(results):
     rates = results["rates"]
     lines = [", ".join(f"{key} {value}" for key, value in results["machine"].items()), ""]
@@ -237,10 +241,10 @@ def as_markdown(results):
     lines += ["| per second of one core | jaxce | " + " | ".join(f"{p} | jaxce / {p}" for p in peers) + " |"]
     lines += ["| --- " * (2 + 2 * len(peers)) + "|"]
     for name, value in rates["jaxce"].items():
-        cells = [name, f"{value:.3g}" if value < 1000 else f"{value:,.0f}"]
+        cells = [name, rounded(value)]
         for peer in peers:
             theirs = rates[peer].get(name.split(", batch")[0] if "compile" not in name else name)
-            cells += ["-", "-"] if theirs is None else [f"{theirs:,.4g}", f"{value / theirs:.3g}"]
+            cells += ["-", "-"] if theirs is None else [rounded(theirs), rounded(value / theirs)]
         lines.append("| " + " | ".join(cells) + " |")
     lines += ["", "| sites | build, s | memory, MiB | one energy, ms |", "| --- | --- | --- | --- |"]
     lines += [
