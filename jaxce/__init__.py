@@ -34,6 +34,8 @@ from jaxce.lattice.structures import (
 from jaxce.lattice.supercell import Supercell as Supercell
 from jaxce.lattice.symmetry import reduce_to_primitive as reduce_to_primitive
 from jaxce.padding import pad_batch as pad_batch
+from jaxce.sampling.ensembles import Canonical as Canonical, SemiGrand as SemiGrand
+from jaxce.sampling.monte_carlo import MonteCarloResult as MonteCarloResult, run_monte_carlo as run_monte_carlo
 from jaxce.sampling.random_occupancies import log_probability as log_probability, random_occupancy as random_occupancy
 from jaxce.tables import Batch as Batch, ClusterTables as ClusterTables, Hamiltonian as Hamiltonian
 
@@ -41,6 +43,7 @@ __version__ = "0.1.0"
 
 __all__ = [
     "Batch",
+    "Canonical",
     "ClusterExpansion",
     "ClusterSpace",
     "ClusterTables",
@@ -48,8 +51,10 @@ __all__ = [
     "FitResult",
     "Hamiltonian",
     "Mapping",
+    "MonteCarloResult",
     "Orbit",
     "Prim",
+    "SemiGrand",
     "Supercell",
     "all_swap_energies",
     "build_hamiltonian",
@@ -69,6 +74,7 @@ __all__ = [
     "random_occupancy",
     "reduce_to_primitive",
     "relaxed_energy",
+    "run_monte_carlo",
     "substitution_correlations",
     "substitution_energies",
     "swap_correlations",

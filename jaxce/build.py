@@ -302,10 +302,13 @@ def _site_species(supercell: Supercell) -> SiteSpecies:
         labels[kind, : len(names)] = [all_species.index(name) for name in names]
         codes[kind, labels[kind, : len(names)]] = np.arange(len(names))
     labels[-1, 0], codes[-1, -1] = len(all_species) - 1, 0
+    name_of = {sublattice.species: sublattice.name for sublattice in prim.sublattices}
     kind_of_site = np.array([sequences.index(names) for names in prim.species])
     return SiteSpecies(
         kind=_index(kind_of_site[supercell.prim_sites]),
         num_species=_index(np.array([*(len(names) for names in sequences), 1])),
         labels=_index(labels),
         codes=_index(codes),
+        names=tuple(all_species),
+        sublattice_names=(*(name_of.get(names, "") for names in sequences), ""),
     )

@@ -100,9 +100,9 @@ def swap_energy(
 
     def of_one(occupancy, i, j):
         new_i, new_j, is_allowed = swapped_codes(hamiltonian.species, occupancy, i, j)
-        first = _site_change(hamiltonian, occupancy, i, new_i)
+        first = site_change(hamiltonian, occupancy, i, new_i)
         # The sites may share clusters: the second change is taken with the first already made.
-        second = _site_change(hamiltonian, occupancy.at[i].set(new_i.astype(occupancy.dtype)), j, new_j)
+        second = site_change(hamiltonian, occupancy.at[i].set(new_i.astype(occupancy.dtype)), j, new_j)
         return jnp.where(is_allowed, first + second, jnp.inf)
 
     return over_batch(jax.vmap(of_one), _LOCAL_BLOCK, (occupancy, 1), (i, 0), (j, 0))
@@ -139,9 +139,16 @@ def _total(hamiltonian: Hamiltonian, of_term: Any, argument: Any) -> Float[Array
     return total + jnp.asarray(hamiltonian.constant, total.dtype)
 
 
-def _site_change(
+def relative_energy(hamiltonian: Hamiltonian, occupancy: Int[ArrayLike, "*batch sites"]) -> Float[Array, "*batch"]:
+    """`energy` without the Hamiltonian's constant, which would cost digits in float32."""
+    check_occupancy(len(hamiltonian.species.kind), occupancy)
+    return over_batch(lambda o: _added([term_energy(term, o) for term in hamiltonian.terms]), None, (occupancy, 1))
+
+
+def site_change(
     hamiltonian: Hamiltonian, occupancy: Int[Array, " sites"], site: Int[Array, ""], code: Int[Array, ""]
 ) -> Float[Array, ""]:
+    """Energy change when one site of one occupancy takes another species code, eV; the kernel of chains."""
     potentials = _site_potentials(hamiltonian, occupancy, site)
     return potentials[code] - potentials[occupancy[site]]
 

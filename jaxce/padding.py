@@ -99,6 +99,9 @@ def _stacked(nodes: list[Any], lengths: dict[str, Any]) -> Any:
     fields = {}
     for field in dataclasses.fields(nodes[0]):
         parts = [getattr(node, field.name) for node in nodes]
+        if field.metadata.get("static"):
+            fields[field.name] = parts[0]
+            continue
         fill = _fill_value(nodes[0], field.name)
         fields[field.name] = _stacked_field(parts, field.type, lengths, fill)
     return type(nodes[0])(**fields)

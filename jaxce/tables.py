@@ -30,12 +30,16 @@ class SiteSpecies:
         num_species: `[kinds]` number of allowed species.
         labels: `[kinds, species]` label of each code; -1 where there is no such code.
         codes: `[kinds, labels]` code of each label; -1 where the label is not allowed.
+        names: species of each label; static.
+        sublattice_names: sublattice of each kind, "" for inactive ones; static.
     """
 
     kind: Int[Array, "*batch sites"]
     num_species: Int[Array, "*batch kinds"]
     labels: Int[Array, "*batch kinds species"]
     codes: Int[Array, "*batch kinds labels"]
+    names: tuple[str, ...] = dataclasses.field(metadata={"static": True})
+    sublattice_names: tuple[str, ...] = dataclasses.field(metadata={"static": True})
 
 
 @typing.no_type_check

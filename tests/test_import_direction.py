@@ -39,7 +39,7 @@ TABLE = (
     ("build.py",               "numpy jax jaxtyping",       "lattice cluster_space tables"),
 
     # On top. Compositions are read on the host, against the sublattices of a supercell.
-    ("sampling/*.py",          "numpy scipy jax jaxtyping",
+    ("sampling/*.py",          "numpy scipy ase jax jaxtyping",
      "lattice.prim lattice.supercell tables energies sampling"),
     ("cluster_expansion.py",   "numpy pandas jax jaxtyping", "lattice cluster_space model_file build energies"),
     ("fitting/*.py",           "numpy scipy pandas sklearn jax jaxtyping",
