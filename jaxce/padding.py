@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxce.tables import Batch, ClusterTerm, Hamiltonian
+from jaxce.tables import Batch, ClusterTerm, Hamiltonian, SiteSpecies
 
 # Padded slots and products come in multiples of this many, so that batches of different supercells have few shapes.
 _SLOT_MULTIPLE = 8
@@ -75,18 +75,24 @@ def _checked_occupancy(index: int, hamiltonian: Hamiltonian, occupancy: Any) -> 
 def _check_compatible(hamiltonians: list[Hamiltonian]) -> None:
     first = hamiltonians[0]
     for index, other in enumerate(hamiltonians[1:], start=1):
-        if jax.tree.structure(first) != jax.tree.structure(other):
+        if not _same_species(first.species, other.species):
+            reason = "their sites allow different species"
+        elif jax.tree.structure(first) != jax.tree.structure(other):
             reason = "they have different terms or cluster orders"
         elif [leaf.dtype for leaf in jax.tree.leaves(first)] != [leaf.dtype for leaf in jax.tree.leaves(other)]:
             reason = "they were built with different dtypes"
-        elif not (
-            np.array_equal(first.species.labels, other.species.labels)
-            and np.array_equal(first.species.codes, other.species.codes)
-        ):
-            reason = "their sites allow different species"
         else:
             continue
         raise ValueError(f"structures 0 and {index} cannot be in one batch: {reason}. Use models on one prim.")
+
+
+def _same_species(first: SiteSpecies, other: SiteSpecies) -> bool:
+    return (
+        first.names == other.names
+        and first.sublattice_names == other.sublattice_names
+        and np.array_equal(first.labels, other.labels)
+        and np.array_equal(first.codes, other.codes)
+    )
 
 
 def _stacked(nodes: list[Any], lengths: dict[str, Any]) -> Any:
