@@ -7,7 +7,21 @@ from typing import Any
 
 @dataclasses.dataclass(frozen=True)
 class Canonical:
-    """Fixed composition of every sublattice: weight exp(-E / kT), sampled by swaps of unlike species."""
+    """Fixed composition: weight exp(-E / kT), sampled by swaps of unlike species.
+
+    Attributes:
+        exchange: "sublattice": only sites of one sublattice swap, so that each keeps its composition. Swaps across
+            sublattices are not built yet.
+
+    Raises:
+        ValueError: if `exchange` is anything else.
+    """
+
+    exchange: str = "sublattice"
+
+    def __post_init__(self) -> None:
+        if self.exchange != "sublattice":
+            raise ValueError(f'`exchange` can only be "sublattice" so far, but is {self.exchange!r}.')
 
 
 @dataclasses.dataclass(frozen=True)
