@@ -122,7 +122,7 @@ def _run(key, hamiltonian, states, betas, moves, potentials, sample_every, steps
     def sweep(states, sweep_and_beta):
         number, beta = sweep_and_beta
         sweep_key = jax.random.fold_in(class_key, number)
-        chosen = jax.random.categorical(sweep_key, moves.log_weights, shape=(steps,))
+        chosen = jax.random.categorical(sweep_key, moves.log_weights, shape=(steps,)).astype(jnp.int32)
         keys = jax.vmap(lambda chain_key: jax.random.fold_in(chain_key, number))(chain_keys)
         return _sweep(keys, hamiltonian, states, beta, moves, potentials, chosen)
 
