@@ -27,6 +27,8 @@ from jaxce.tables import (
 
 # Points [products, order, 4], functions [products, order], owner (a correlation or a weight) [products].
 _Products = tuple[np.ndarray, np.ndarray, np.ndarray]
+# Prim site, offset and function of the column of nulls.
+_NULL_COLUMN = (-1, 0, 0, 0, 1)
 
 
 @runtime_checkable
@@ -60,7 +62,7 @@ def build_tables(space: ClusterSpace, supercell: Supercell, dtype: Any = None) -
     seen = [_seen_from_each_site(products) for products in by_order]
     columns, factors = _columns([(points, functions) for _, points, functions, _ in seen])
     prim_site, cell = supercell.prim_sites, np.tile(np.arange(supercell.num_prims), supercell.prim.num_sites)
-    null = np.full((1, supercell.num_prims), -1)
+    columns_and_null = np.concatenate([columns, [_NULL_COLUMN]])
     return ClusterTables(
         products=_cluster_products(by_order, space.site_functions, supercell, dtype),
         correlation=_index(np.concatenate([np.zeros(0, dtype=np.int64), *owners])),
@@ -68,8 +70,8 @@ def build_tables(space: ClusterSpace, supercell: Supercell, dtype: Any = None) -
         constant=jnp.asarray(np.arange(space.num_correlations) == 0, dtype),
         prim_site=_index(prim_site),
         cell=_index(cell),
-        touching_sites=_index(np.concatenate([column_sites(columns, supercell), null])),
-        touching_functions=_index(np.append(columns[:, 4] - 1, 0)),
+        touching_sites=_index(column_sites(columns_and_null, supercell)),
+        touching_functions=_index(columns_and_null[:, 4] - 1),
         touching=tuple(
             _touching_products(supercell, anchors, points, rows, owner, weights, len(columns), dtype)
             for (anchors, points, _, owner), rows in zip(seen, factors, strict=True)
@@ -123,6 +125,7 @@ def build_hamiltonian(
         constant=np.asarray(polynomial.constant * supercell.num_prims, dtype=np.float64),
         terms=(term, *pair_terms),
         species=_site_species(supercell),
+        num_prims=np.asarray(supercell.num_prims, dtype=np.int32),
     )
 
 
@@ -212,9 +215,8 @@ def _columns(parts: list[tuple[np.ndarray, np.ndarray]]) -> tuple[np.ndarray, li
 
 
 def column_sites(columns: np.ndarray, supercell: Supercell) -> np.ndarray:
-    """`[columns, cells]` supercell site of each column seen from each cell."""
-    offsets = columns[:, None, 1:4] + supercell.cells
-    return supercell.site_index(np.broadcast_to(columns[:, :1], offsets.shape[:2]), offsets)
+    """`[columns, cells]` supercell site of each column seen from each cell, int32."""
+    return supercell.sites_from_cells(columns[:, 0], columns[:, 1:4])
 
 
 def column_points(space: ClusterSpace) -> np.ndarray:

@@ -11,6 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 from rich.console import Console
 
+from jaxce.atomic_files import write_text
 from jaxce.build import build_hamiltonian
 from jaxce.cluster_expansion import ClusterExpansion
 from jaxce.cluster_space import ClusterSpace
@@ -19,7 +20,6 @@ from jaxce.energies import energy
 from jaxce.fitting.fit import FitResult, fit
 from jaxce.lattice.structures import occupancy_to_ase
 from jaxce.lattice.supercell import Supercell
-from jaxce.model_file import write_atomically
 from jaxce.plotting import energy_histogram, parity_plot
 from jaxce.sampling.random_occupancies import random_occupancy
 
@@ -136,4 +136,4 @@ def _write(
     histogram.savefig(folder / "energies.png", dpi=150)
     lowest = occupancy_to_ase(supercell, jnp.asarray(occupancies[int(np.argmin(energies))]))
     ase.io.write(folder / "lowest.vasp", lowest, format="vasp", direct=True, sort=True)
-    write_atomically(folder / "report.json", json.dumps(report, indent=1, allow_nan=False))
+    write_text(folder / "report.json", json.dumps(report, indent=1, allow_nan=False))

@@ -7,12 +7,12 @@ import hashlib
 import json
 import os
 import pathlib
-import tempfile
 from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 
+from jaxce.atomic_files import write_text
 from jaxce.cluster_space import ClusterSpace
 from jaxce.lattice.orbits import Orbit
 from jaxce.lattice.prim import Prim
@@ -31,7 +31,7 @@ def write_model(
     content = json.loads(json.dumps(_content(space, coefficients, metadata), allow_nan=False))
     document = {"format": FORMAT, "version": VERSION, "sha256": _checksum(content), **content}
     text = json.dumps(document, indent=1, allow_nan=False)
-    write_atomically(path, text)
+    write_text(path, text)
 
 
 def read_model(path: str | os.PathLike) -> tuple[ClusterSpace, np.ndarray, dict[str, Any]]:
@@ -55,22 +55,6 @@ def read_model(path: str | os.PathLike) -> tuple[ClusterSpace, np.ndarray, dict[
         return _space(content), np.array(content["coefficients"], dtype=np.float64), content["metadata"]
     except (KeyError, TypeError, IndexError) as error:
         raise ValueError(f"{path} lacks a part of a model or has it in another form: {error!r}.") from error
-
-
-def write_atomically(path: str | os.PathLike, text: str) -> None:
-    """Write a text file so that a reader sees the old one or the new one, never a part."""
-    path = pathlib.Path(path)
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    try:
-        with os.fdopen(handle, "w", encoding="utf-8") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        pathlib.Path(temporary).chmod(0o644)
-        pathlib.Path(temporary).replace(path)
-    except BaseException:
-        pathlib.Path(temporary).unlink(missing_ok=True)
-        raise
 
 
 def _content(space: ClusterSpace, coefficients: np.ndarray, metadata: Mapping[str, Any]) -> dict[str, Any]:

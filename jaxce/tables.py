@@ -194,11 +194,13 @@ class Hamiltonian:
         constant: `[]` eV per supercell; float64 on the host, whatever the dtype of the terms.
         terms: `ClusterTerm`s, `PairTerm`s: whatever `jaxce.terms` knows.
         species: the species of the sites.
+        num_prims: `[]` prims in the supercell.
     """
 
     constant: Float[Array, "*batch"] | Float[np.ndarray, "*batch"]
     terms: tuple[Any, ...]
     species: SiteSpecies
+    num_prims: Int[Array, "*batch"] | Int[np.ndarray, "*batch"]
 
 
 @typing.no_type_check

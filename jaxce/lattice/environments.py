@@ -1,8 +1,9 @@
 """The energy as seen from one site: its neighbours and the polynomial in their site functions.
 
 For each kind of site the terms of the energy polynomial that touch it are written in the functions of its neighbours.
-Neighbours are counted in the supercell, so a term that meets its own periodic image is folded first and every term is
-multilinear: differences of single sites are exact in any cell.
+In a cell in which a term meets its own periodic image, neighbours are counted in that cell and the term is folded
+first, so that every term is multilinear: differences of single sites are exact in any cell. In all others the
+environments are those of the infinite crystal, and any two sites that its symmetry makes equivalent share a table.
 """
 
 from typing import NamedTuple
@@ -58,9 +59,10 @@ class _SiteTerms(NamedTuple):
 def site_environments(polynomial: Polynomial, supercell: Supercell) -> Environments:
     """The environments of all sites of a supercell."""
     num_functions = max(1, int(supercell.prim.num_species.max()) - 1)
-    representatives, operations = _equivalent_sites(supercell)
+    cell = supercell if _meets_itself(polynomial, supercell) else _roomy_cell(polynomial, supercell)
+    representatives, operations = _equivalent_sites(cell)
     kinds = np.unique(representatives)
-    terms = [_terms_touching(polynomial, supercell, site) for site in kinds.tolist()]
+    terms = [_terms_touching(polynomial, cell, site) for site in kinds.tolist()]
     slots = [_slots(by_size) for by_size in terms]
     num_many = max(many for _, many in slots)
     # All tables have their many-body slots first, so pair slots start behind the longest of those.
@@ -73,8 +75,23 @@ def site_environments(polynomial: Polynomial, supercell: Supercell) -> Environme
     ]
     linear, pair, quadratic = (np.stack(part) for part in zip(*(w[:3] for w in weights), strict=True))
     higher = tuple(_stacked([w[3][i] for w in weights]) for i in range(len(weights[0][3])))
-    neighbours = _neighbours(supercell, padded, tables, operations)
+    neighbours = _neighbours(supercell, cell, padded, tables, operations)
     return Environments(_folded_constant(polynomial, supercell), neighbours, tables, linear, pair, quadratic, higher)
+
+
+def _meets_itself(polynomial: Polynomial, supercell: Supercell) -> bool:
+    """Whether some term has two of its points on one site of the supercell."""
+    for points in polynomial.points:
+        sites = np.sort(supercell.site_index(points[..., 0], points[..., 1:]), axis=1)
+        if np.any(sites[:, 1:] == sites[:, :-1]):
+            return True
+    return False
+
+
+def _roomy_cell(polynomial: Polynomial, supercell: Supercell) -> Supercell:
+    """A cell with all symmetry of the crystal in which no two neighbours of a site are images of each other."""
+    reach = [np.ptp(points[..., 1:], axis=1).max(initial=0) for points in polynomial.points]
+    return Supercell(supercell.prim, int(2 * max(reach, default=0) + 1))
 
 
 def _folded_constant(polynomial: Polynomial, supercell: Supercell) -> float:
@@ -194,22 +211,36 @@ def _stacked(parts: list[tuple[np.ndarray, np.ndarray]]) -> tuple[np.ndarray, np
 
 
 def _neighbours(
-    supercell: Supercell, slots: list[np.ndarray], tables: np.ndarray, operations: np.ndarray
+    supercell: Supercell, cell: Supercell, slots: list[np.ndarray], tables: np.ndarray, operations: np.ndarray
 ) -> np.ndarray:
-    """`[sites, slots]` neighbours of all sites: the representative's, rotated and translated."""
-    rows = []
-    for prim_site, (table, operation) in enumerate(zip(tables, operations, strict=True)):
-        representative = supercell.space_group.apply(operation, *_origin(supercell, tables, prim_site))
-        occupied = slots[table] >= 0
-        sites = np.where(occupied, slots[table], 0)
-        images, offsets = supercell.space_group.apply(operation, supercell.prim_sites[sites], supercell.offsets[sites])
-        # The operation brings the representative to some cell; seen from there, every cell is the same.
-        offsets = offsets - representative[1][0] + supercell.cells[:, None, :]
-        rows.append(np.where(occupied, supercell.site_index(np.broadcast_to(images, offsets.shape[:2]), offsets), -1))
-    return np.concatenate(rows)
+    """`[sites, slots]` neighbours of all sites, int32; in a large cell the largest table by far."""
+    neighbours = np.empty((tables.size, supercell.num_prims, slots[0].size), dtype=np.int32)
+    for rows, table, operation, prim_site in zip(
+        neighbours, tables, operations.tolist(), _representatives(tables), strict=True
+    ):
+        images, offsets = _moved_slots(cell, slots[table], operation, prim_site)
+        if cell is not supercell:
+            offsets = _nearest_image(offsets, int(cell.transformation[0, 0]))
+        # Few at a time for the memory; sixteen fill a cache line of a row.
+        for start in range(0, len(images), 16):
+            few = slice(start, start + 16)
+            rows[:, few] = supercell.sites_from_cells(images[few], offsets[few]).T
+    return neighbours.reshape(supercell.num_sites, -1)
 
 
-def _origin(supercell: Supercell, tables: np.ndarray, prim_site: int) -> tuple[np.ndarray, np.ndarray]:
-    """The representative of a prim site, in cell 0, as one lattice point."""
-    representative = np.flatnonzero(tables == tables[prim_site])[0]
-    return np.array([representative]), np.zeros((1, 3), dtype=np.int64)
+def _moved_slots(cell: Supercell, slots: np.ndarray, operation: int, prim_site: int) -> tuple[np.ndarray, np.ndarray]:
+    """Prim sites (-1 where a slot is empty) and offsets of a representative's neighbours, moved with it."""
+    sites = np.maximum(slots, 0)
+    images, offsets = cell.space_group.apply(operation, cell.prim_sites[sites], cell.offsets[sites])
+    origin = cell.space_group.apply(operation, np.array([prim_site]), np.zeros((1, 3), dtype=np.int64))
+    # The operation brings the representative to some cell; seen from there, every cell is the same.
+    return np.where(slots < 0, -1, images), offsets - origin[1][0]
+
+
+def _representatives(tables: np.ndarray) -> list[int]:
+    """For each prim site the first that uses the same table."""
+    return [int(np.flatnonzero(tables == table)[0]) for table in tables]
+
+
+def _nearest_image(offsets: np.ndarray, period: int) -> np.ndarray:
+    return offsets - period * np.floor(offsets / period + 0.5).astype(np.int64)

@@ -1,5 +1,6 @@
 """Supercells: integer arithmetic against wrapped floats, permutations against geometry."""
 
+import tracemalloc
 from typing import Any
 
 import numpy as np
@@ -98,6 +99,20 @@ def test_a_transformation_that_is_not_of_integers_is_refused(transformation):
 def test_a_singular_transformation_is_refused(transformation):
     with pytest.raises(ValueError, match="determinant 0"):
         Supercell(FCC, transformation)
+
+
+@pytest.mark.parametrize("transformation", TRANSFORMATIONS, ids=str)
+def test_sites_from_cells_are_site_indices(transformation):
+    supercell = Supercell(PEROVSKITE, transformation)
+    rng = np.random.default_rng(1)
+    prim_sites = rng.integers(5, size=40)
+    offsets = rng.integers(-9, 10, size=(40, 3))
+    found = supercell.sites_from_cells(np.append(prim_sites, -1), np.append(offsets, [[1, 2, 3]], axis=0))
+    every = offsets[:, None] + supercell.cells
+    expected = supercell.site_index(np.broadcast_to(prim_sites[:, None], every.shape[:2]), every)
+    assert found.dtype == np.int32
+    np.testing.assert_array_equal(found[:-1], expected)
+    np.testing.assert_array_equal(found[-1], -1)
 
 
 @pytest.mark.parametrize("site", [-1, 5])
@@ -201,3 +216,16 @@ def test_the_hermite_normal_form_spans_the_same_lattice():
         change = matrix @ np.linalg.inv(form)
         np.testing.assert_allclose(change, np.round(change), atol=1e-8)
         assert diagonal.prod() == abs(determinant)
+
+
+def test_a_large_row_of_sites_takes_little_memory():
+    supercell = Supercell(FCC, 60)
+    prim_sites, offsets = np.zeros(4, dtype=np.int64), np.array([[1, -2, 3], [-7, 0, 1], [0, 0, 0], [59, 60, -61]])
+    tracemalloc.start()
+    try:
+        sites = supercell.sites_from_cells(prim_sites, offsets)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    # Temporaries are those of one row: some integers of 64 bits for each cell.
+    assert peak < sites.nbytes + 6 * 8 * supercell.num_prims
