@@ -33,10 +33,29 @@ from jaxce.lattice.structures import (
 )
 from jaxce.lattice.supercell import Supercell as Supercell
 from jaxce.lattice.symmetry import reduce_to_primitive as reduce_to_primitive
+from jaxce.lattice.trajectory import write_trajectory as write_trajectory
 from jaxce.padding import pad_batch as pad_batch
-from jaxce.sampling.ensembles import Canonical as Canonical, SemiGrand as SemiGrand
-from jaxce.sampling.monte_carlo import MonteCarloResult as MonteCarloResult, run_monte_carlo as run_monte_carlo
+from jaxce.sampling.accumulators import Histogram as Histogram, Moments as Moments
+from jaxce.sampling.annealing import anneal as anneal
+from jaxce.sampling.ensemble_moves import Moves as Moves, Proposal as Proposal
+from jaxce.sampling.ensembles import (
+    VCSGC as VCSGC,
+    Canonical as Canonical,
+    ChargeNeutral as ChargeNeutral,
+    Constrained as Constrained,
+    Hybrid as Hybrid,
+    SemiGrand as SemiGrand,
+)
+from jaxce.sampling.monte_carlo import run_monte_carlo as run_monte_carlo
+from jaxce.sampling.precision import Precision as Precision
 from jaxce.sampling.random_occupancies import log_probability as log_probability, random_occupancy as random_occupancy
+from jaxce.sampling.results import MonteCarloResult as MonteCarloResult
+from jaxce.sampling.tempering import (
+    TemperingResult as TemperingResult,
+    geometric_temperatures as geometric_temperatures,
+    run_tempering as run_tempering,
+    tune_temperatures as tune_temperatures,
+)
 from jaxce.tables import Batch as Batch, ClusterTables as ClusterTables, Hamiltonian as Hamiltonian
 
 __version__ = "0.1.0"

@@ -8,6 +8,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax.typing import ArrayLike
 from jaxtyping import Array, Float, Int
 
@@ -19,7 +20,15 @@ from jaxce import (
 from jaxce.blocks import over_batch
 from jaxce.site_species import check_occupancy, is_allowed, swapped_codes
 from jaxce.tables import Batch, Hamiltonian
-from jaxce.terms import term_couplings, term_energy, term_potentials, term_relaxed_energy, term_site_potentials
+from jaxce.terms import (
+    Changes,
+    term_couplings,
+    term_energy,
+    term_potentials,
+    term_relaxed_energy,
+    term_site_potentials,
+    term_site_tables,
+)
 
 # Per-structure work on single sites gathers a table for each structure: this many at a time.
 _LOCAL_BLOCK = 256
@@ -102,7 +111,7 @@ def swap_energy(
         new_i, new_j, is_allowed = swapped_codes(hamiltonian.species, occupancy, i, j)
         first = site_change(hamiltonian, occupancy, i, new_i)
         # The sites may share clusters: the second change is taken with the first already made.
-        second = site_change(hamiltonian, occupancy.at[i].set(new_i.astype(occupancy.dtype)), j, new_j)
+        second = site_change(hamiltonian, occupancy, j, new_j, changed=[(i, new_i)])
         return jnp.where(is_allowed, first + second, jnp.inf)
 
     return over_batch(jax.vmap(of_one), _LOCAL_BLOCK, (occupancy, 1), (i, 0), (j, 0))
@@ -116,7 +125,7 @@ def all_swap_energies(
     sites = jnp.asarray(sites)
 
     def of_one(occupancy):
-        potentials = jax.vmap(lambda site: _site_potentials(hamiltonian, occupancy, site))(sites)
+        potentials = jax.vmap(lambda site: _site_potentials(hamiltonian, occupancy, site, site))(sites)
         couplings = _added([term_couplings(term, occupancy, sites) for term in hamiltonian.terms])
         new_i, new_j, is_allowed = jax.vmap(
             lambda i: jax.vmap(lambda j: swapped_codes(hamiltonian.species, occupancy, i, j))(sites)
@@ -146,17 +155,39 @@ def relative_energy(hamiltonian: Hamiltonian, occupancy: Int[ArrayLike, "*batch 
 
 
 def site_change(
-    hamiltonian: Hamiltonian, occupancy: Int[Array, " sites"], site: Int[Array, ""], code: Int[Array, ""]
+    hamiltonian: Hamiltonian,
+    occupancy: Int[Array, " sites"],
+    site: Int[Array, ""],
+    code: Int[Array, ""],
+    like: Int[Array, ""] | None = None,
+    changed: Changes = (),
 ) -> Float[Array, ""]:
-    """Energy change when one site of one occupancy takes another species code, eV; the kernel of chains."""
-    potentials = _site_potentials(hamiltonian, occupancy, site)
-    return potentials[code] - potentials[occupancy[site]]
+    """Energy change when one site of one occupancy takes another species code, eV; the kernel of chains.
+
+    `like` is a site with the same tables (`site_tables`), by default the site itself. `changed` are changes of other
+    sites that are already made, but not in `occupancy`.
+    """
+    potentials = _site_potentials(hamiltonian, occupancy, site, site if like is None else like, changed)
+    present = occupancy[site]
+    for other, other_code in changed:
+        present = jnp.where(other == site, other_code.astype(present.dtype), present)
+    return potentials[code] - potentials[present]
+
+
+def site_tables(hamiltonian: Hamiltonian) -> np.ndarray:
+    """`[sites]` numbers, on the host: sites with the same number have the same tables in every term."""
+    rows = [term_site_tables(term) for term in hamiltonian.terms]
+    return np.unique(np.stack(rows), axis=1, return_inverse=True)[1].ravel()
 
 
 def _site_potentials(
-    hamiltonian: Hamiltonian, occupancy: Int[Array, " sites"], site: Int[Array, ""]
+    hamiltonian: Hamiltonian,
+    occupancy: Int[Array, " sites"],
+    site: Int[Array, ""],
+    like: Int[Array, ""],
+    changed: Changes = (),
 ) -> Float[Array, " species"]:
-    return _added([term_site_potentials(term, occupancy, site) for term in hamiltonian.terms])
+    return _added([term_site_potentials(term, occupancy, site, like, changed) for term in hamiltonian.terms])
 
 
 def _added(parts: list[Any]) -> Array:

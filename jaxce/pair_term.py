@@ -2,10 +2,19 @@
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Float, Int
 
 from jaxce.tables import PairTerm
-from jaxce.terms import term_couplings, term_energy, term_potentials, term_relaxed_energy, term_site_potentials
+from jaxce.terms import (
+    Changes,
+    term_couplings,
+    term_energy,
+    term_potentials,
+    term_relaxed_energy,
+    term_site_potentials,
+    term_site_tables,
+)
 
 
 @term_relaxed_energy.register
@@ -26,7 +35,13 @@ def _potentials(term: PairTerm, occupancy: Int[Array, "batch sites"]) -> Float[A
 
 
 @term_site_potentials.register
-def _site_potentials(term: PairTerm, occupancy: Int[Array, " sites"], site: Int[Array, ""]) -> Float[Array, " species"]:
+def _site_potentials(
+    term: PairTerm, occupancy: Int[Array, " sites"], site: Int[Array, ""], like: Int[Array, ""], changed: Changes
+) -> Float[Array, " species"]:
+    # Every site has its own row, which is as long as the occupancy: a copy of this costs no more.
+    del like
+    for other, code in changed:
+        occupancy = occupancy.at[other].set(code.astype(occupancy.dtype))
     row = jnp.take_along_axis(term.matrix[site], occupancy[None, :, None].astype(jnp.int32), axis=2)
     return term.linear[site] + 2 * jnp.sum(row[..., 0], axis=1)
 
@@ -37,6 +52,11 @@ def _couplings(
 ) -> Float[Array, "chosen species chosen species"]:
     del occupancy
     return 2 * term.matrix[sites][:, :, sites]
+
+
+@term_site_tables.register
+def _site_tables(term: PairTerm) -> np.ndarray:
+    return np.zeros(len(term.linear), dtype=np.int64)
 
 
 def _one_hot(term: PairTerm, occupancy: Int[Array, "batch sites"]) -> Float[Array, "batch sites species"]:

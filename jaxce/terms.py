@@ -1,12 +1,17 @@
-"""What every term of a Hamiltonian can do: five functions, dispatched on the term's type.
+"""What every term of a Hamiltonian can do: six functions, dispatched on the term's type.
 
 A new kind of term is a pytree and one registration of each.
 """
 
 import functools
+from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
 from jaxtyping import Array, Float, Int
+
+# Pairs of a site and its new species code, in the order in which they are made.
+Changes = Sequence[tuple[Int[Array, ""], Int[Array, ""]]]
 
 
 @functools.singledispatch
@@ -28,8 +33,17 @@ def term_potentials(term: Any, occupancy: Int[Array, "batch sites"]) -> Float[Ar
 
 
 @functools.singledispatch
-def term_site_potentials(term: Any, occupancy: Int[Array, " sites"], site: Int[Array, ""]) -> Float[Array, " species"]:
-    """`term_potentials` of one site of one occupancy, at the cost of its neighbours only."""
+def term_site_potentials(
+    term: Any, occupancy: Int[Array, " sites"], site: Int[Array, ""], like: Int[Array, ""], changed: Changes
+) -> Float[Array, " species"]:
+    """`term_potentials` of one site of one occupancy, at the cost of its neighbours only.
+
+    `like` is the site itself or one that looks the same (`term_site_tables`). Chains that are mapped over sites which
+    look alike share it, and with it the tables, which then are not gathered once for each chain.
+
+    `changed` are sites that have other species codes than the occupancy says. A chain that wrote them into its
+    occupancy, and perhaps took them back, would make XLA copy the occupancy in every step.
+    """
     raise TypeError(f"{type(term).__name__} is no term of a Hamiltonian: register `term_site_potentials` for it.")
 
 
@@ -39,3 +53,9 @@ def term_couplings(
 ) -> Float[Array, "chosen species chosen species"]:
     """How the potentials of one site change with the species of another, for all pairs of the given sites, eV."""
     raise TypeError(f"{type(term).__name__} is no term of a Hamiltonian: register `term_couplings` for it.")
+
+
+@functools.singledispatch
+def term_site_tables(term: Any) -> np.ndarray:
+    """`[sites]` numbers, on the host: sites with the same number have the same tables, seen each from its own place."""
+    raise TypeError(f"{type(term).__name__} is no term of a Hamiltonian: register `term_site_tables` for it.")

@@ -18,10 +18,12 @@ PACKAGE = pathlib.Path(__file__).parents[1] / "jaxce"
 # its row does not name: flax, optax and torch, for example, are named nowhere.
 TABLE = (
     # file                     packages                     modules of jaxce
+    ("atomic_files.py",        "",                          ""),
     ("lattice/*.py",           "numpy scipy spglib",        "lattice"),
     ("lattice/structures.py",  "numpy scipy spglib ase",    "lattice"),
+    ("lattice/trajectory.py",  "numpy ase",                 "lattice atomic_files"),
     ("cluster_space.py",       "numpy pandas",              "lattice"),
-    ("model_file.py",          "numpy",                     "lattice cluster_space"),
+    ("model_file.py",          "numpy",                     "lattice cluster_space atomic_files"),
 
     # Tables and what is computed from them: no file here knows a prim or an orbit.
     ("tables.py",              "numpy jax jaxtyping",       ""),
@@ -29,18 +31,20 @@ TABLE = (
     ("blocks.py",              "jax jaxtyping",             ""),
     ("cluster_products.py",    "jax jaxtyping",             "tables blocks"),
     ("correlation_vectors.py", "jax jaxtyping",             "tables blocks site_species cluster_products"),
-    ("terms.py",               "jax jaxtyping",             "tables"),
-    ("cluster_term.py",        "jax jaxtyping",             "tables blocks site_species cluster_products terms"),
-    ("pair_term.py",           "jax jaxtyping",             "tables blocks site_species terms"),
-    ("energies.py",            "jax jaxtyping",             "tables blocks site_species terms cluster_term pair_term"),
+    ("terms.py",               "numpy jax jaxtyping",       "tables"),
+    ("cluster_term.py",        "numpy jax jaxtyping",             "tables blocks site_species cluster_products terms"),
+    ("pair_term.py",           "numpy jax jaxtyping",       "tables blocks site_species terms"),
+    ("energies.py",            "numpy jax jaxtyping",       "tables blocks site_species terms cluster_term pair_term"),
     ("padding.py",             "numpy jax jaxtyping",       "tables"),
 
     # The bridge: the only file that sees both sides.
     ("build.py",               "numpy jax jaxtyping",       "lattice cluster_space tables"),
 
     # On top. Compositions are read on the host, against the sublattices of a supercell.
-    ("sampling/*.py",          "numpy scipy ase jax jaxtyping",
-     "lattice.prim lattice.supercell tables energies sampling"),
+    ("sampling/flip_vectors.py", "numpy scipy",              ""),
+    ("sampling/diagnostics.py", "numpy pandas ase arviz_stats xarray", ""),
+    ("sampling/*.py",          "numpy scipy pandas ase jax jaxtyping h5py rich",
+     "lattice.prim lattice.supercell tables energies correlation_vectors atomic_files sampling"),
     ("cluster_expansion.py",   "numpy pandas jax jaxtyping", "lattice cluster_space model_file build energies"),
     ("fitting/*.py",           "numpy scipy pandas sklearn jax jaxtyping",
      "lattice cluster_space build tables correlation_vectors cluster_expansion fitting"),

@@ -1,53 +1,36 @@
-"""Moves: proposals that cost the same for any number of sites, and the chain states that make them so.
+"""Moves of one chain: proposals that cost the same for any number of sites.
 
-A chain is advanced by `swap_step` or `flip_step`: `(draws, state, hamiltonian, ...) -> (state, info)`, for one chain,
-to be mapped over chains and scanned over steps. Random numbers are drawn a sweep at a time by `swap_draws` and
-`flip_draws`.
+A move offers `classes(key)` (kinds of steps, shared by all chains) and `draws(key, dtype)` (random numbers of one
+chain), both for the steps of one sweep; `start(state)`, once in a sweep; and `propose(draws, state, hamiltonian,
+weight, chosen) -> proposal`, which decides. `settle(state, proposal)` gives the next state. All that is read is read by
+`propose`, all that is written by `settle`: of a loop that reads between writes XLA copies the state in every step.
 """
 
+import dataclasses
+import functools
+import typing
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
-import numpy as np
-from jaxtyping import Array, Bool, Float, Int
+from jaxtyping import Array, Bool, Float, Int, UInt
 
 from jaxce.energies import site_change
+from jaxce.sampling.weights import Weight, log_weight_change
 from jaxce.tables import Hamiltonian
 
 
-class Sublattices(NamedTuple):
-    """Sites that exchange species, and how often each sublattice is tried.
+class SiteLists(NamedTuple):
+    """The sites of each group by species, so that one with a given species is drawn at once.
 
     Attributes:
-        sites: `[sublattices, sites]` sites of each active sublattice; padded with its first site.
-        num_sites: `[sublattices]` number of them.
-        num_species: `[sublattices]` number of species.
-        kind: `[sublattices]` kind of its sites in the Hamiltonian's `SiteSpecies`.
-        log_weights: `[sublattices]` logarithm of the probability, up to a constant, to be tried.
+        sites: `[groups * species * longest]` sites; what lies behind the number of a list means nothing.
+        counts: `[groups * species]` number of sites in each list.
     """
 
-    sites: Int[Array, "sublattices sites"]
-    num_sites: Int[Array, " sublattices"]
-    num_species: Int[Array, " sublattices"]
-    kind: Int[Array, " sublattices"]
-    log_weights: Float[Array, " sublattices"]
-
-
-class SwapClasses(NamedTuple):
-    """Kinds of swaps: a sublattice and two of its species. The class of a step never depends on a chain's state.
-
-    Attributes:
-        sublattice: `[classes]`.
-        first: `[classes]` species code.
-        second: `[classes]` another species code.
-        log_weights: `[classes]` logarithm of the probability, up to a constant, to be tried.
-    """
-
-    sublattice: Int[Array, " classes"]
-    first: Int[Array, " classes"]
-    second: Int[Array, " classes"]
-    log_weights: Float[Array, " classes"]
+    sites: Int[Array, " entries"]
+    counts: Int[Array, " lists"]
 
 
 class State(NamedTuple):
@@ -55,165 +38,279 @@ class State(NamedTuple):
 
     Attributes:
         occupancy: `[sites]` species codes.
-        site_lists: `[sublattices, sites]` sites of each sublattice, grouped by species; kept by swaps.
-        starts: `[sublattices, species + 1]` where each species' group begins; swaps leave it as it is.
-        energy: `[]` eV, without the Hamiltonian's constant.
+        energy: `[]` eV, counted from the last full evaluation.
+        counts: `[sublattices, species]` sites of each active sublattice with each species code.
+        lists: lists of the move under way; None between moves.
     """
 
     occupancy: Int[Array, " sites"]
-    site_lists: Int[Array, "sublattices list_sites"]
-    starts: Int[Array, "sublattices bounds"]
     energy: Float[Array, ""]
+    counts: Int[Array, "sublattices species"]
+    lists: Any = None
 
 
-class Info(NamedTuple):
-    """What a step did.
+class Writes(NamedTuple):
+    """Entries of an array that get new values, one after the other; the last one counts where an entry is named twice.
+
+    Attributes:
+        places: of each entry.
+        values: of each entry.
+    """
+
+    places: list[Any]
+    values: list[Any]
+
+
+class Proposal(NamedTuple):
+    """A move and the decision on it.
 
     Attributes:
         is_accepted: `[]`.
-        energy_change: `[]` eV of the proposed move.
+        energy_change: `[]` eV.
+        count_changes: `[sublattices, species]` what it adds to the state's counts.
+        occupancy: the sites that change and their species codes.
+        lists: the entries of the lists that change; None if the move has no lists.
+        list_counts: `[lists]` what it adds to the numbers of sites in the lists; or None.
     """
 
     is_accepted: Bool[Array, ""]
     energy_change: Float[Array, ""]
+    count_changes: Int[Array, "sublattices species"]
+    occupancy: Writes
+    lists: Writes | None = None
+    list_counts: Any = None
 
 
 class Draws(NamedTuple):
-    """Random numbers of one step of one chain.
+    """Random numbers of steps.
 
     Attributes:
-        first: `[]` place of the first site in its list.
-        second: `[]` place of the second site (swaps), or the step to the new species (flips).
+        bits: `[changes + 1]` a random word for each site that changes, and one for the direction.
         log_uniform: `[]` logarithm of a uniform number.
     """
 
-    first: Int[Array, "*steps"]
-    second: Int[Array, "*steps"]
+    bits: UInt[Array, "*steps words"]
     log_uniform: Float[Array, "*steps"]
 
 
-def swap_draws(key: Any, classes: SwapClasses, state: State, chosen: Int[Array, " steps"], dtype: Any) -> Draws:
-    """Random numbers of a sweep of swaps; `chosen` is the class of each step. The key is consumed."""
-    first_key, second_key, uniform_key = jax.random.split(key, 3)
-    sublattice = classes.sublattice[chosen]
-    places = []
-    for place_key, code in ((first_key, classes.first[chosen]), (second_key, classes.second[chosen])):
-        start, end = state.starts[sublattice, code], state.starts[sublattice, code + 1]
-        places.append(start + jax.random.randint(place_key, chosen.shape, 0, jnp.maximum(end - start, 1), start.dtype))
-    return Draws(*places, jnp.log(jax.random.uniform(uniform_key, chosen.shape, dtype)))
+@typing.no_type_check
+@jax.tree_util.register_dataclass
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Substitutions:
+    """Moves that give some sites, drawn at random among those with given species, other species.
 
+    A flip changes one site, a swap two (a -> b and b -> a), a flip vector any number. A class says which: for each
+    change a group of sites, and two species. All chains share the class of a step, but each tosses its own coin whether
+    to make the changes or their reverse: only both together leave the weights of states as they are, and chains that
+    shared the direction too would not be independent. What the numbers of sites to draw from differ forth and back is
+    in the acceptance.
 
-def flip_draws(key: Any, sublattices: Sublattices, chosen: Int[Array, " steps"], dtype: Any) -> Draws:
-    """Random numbers of a sweep of flips; `chosen` is the sublattice of each step. The key is consumed."""
-    site_key, species_key, uniform_key = jax.random.split(key, 3)
-    num_sites, num_species = sublattices.num_sites[chosen], sublattices.num_species[chosen]
-    site = jax.random.randint(site_key, chosen.shape, 0, num_sites, num_sites.dtype)
-    shift = jax.random.randint(species_key, chosen.shape, 1, num_species, num_species.dtype)
-    return Draws(site, shift, jnp.log(jax.random.uniform(uniform_key, chosen.shape, dtype)))
-
-
-def swap_step(
-    draws: Draws, state: State, hamiltonian: Hamiltonian, beta: Float[Array, ""], classes: SwapClasses, chosen: Any
-) -> tuple[State, Info]:
-    """Exchange a site of one species with a site of another; all such pairs of a class are equally likely."""
-    row, a, b = classes.sublattice[chosen], classes.first[chosen], classes.second[chosen]
-    i, j = state.site_lists[row, draws.first], state.site_lists[row, draws.second]
-    codes = state.occupancy.dtype
-    delta = site_change(hamiltonian, state.occupancy, i, b)
-    # The sites may share clusters: the second change is taken with the first already made.
-    delta += site_change(hamiltonian, state.occupancy.at[i].set(b.astype(codes)), j, a)
-    # A chain without one of the species cannot make this move.
-    is_possible = (state.occupancy[i] == a.astype(codes)) & (state.occupancy[j] == b.astype(codes))
-    is_accepted = is_possible & (draws.log_uniform < -beta * delta)
-    new_i, new_j = jnp.where(is_accepted, b, a).astype(codes), jnp.where(is_accepted, a, b).astype(codes)
-    old_i, old_j = state.occupancy[i], state.occupancy[j]
-    occupancy = state.occupancy.at[i].set(jnp.where(is_possible, new_i, old_i))
-    occupancy = occupancy.at[j].set(jnp.where(is_possible, new_j, old_j))
-    site_lists = state.site_lists.at[row, draws.first].set(jnp.where(is_accepted, j, i))
-    site_lists = site_lists.at[row, draws.second].set(jnp.where(is_accepted, i, j))
-    energy = state.energy + jnp.where(is_accepted, delta, jnp.zeros_like(delta))
-    return State(occupancy, site_lists, state.starts, energy), Info(is_accepted, delta)
-
-
-def flip_step(
-    draws: Draws,
-    state: State,
-    hamiltonian: Hamiltonian,
-    beta: Float[Array, ""],
-    chemical_potentials: Float[Array, "kinds species"],
-    sublattices: Sublattices,
-    chosen: Any,
-) -> tuple[State, Info]:
-    """Give a site another species; every site of the sublattice and every other species is equally likely."""
-    site, kind = sublattices.sites[chosen, draws.first], sublattices.kind[chosen]
-    old = state.occupancy[site].astype(kind.dtype)
-    new = (old + draws.second) % sublattices.num_species[chosen]
-    delta = site_change(hamiltonian, state.occupancy, site, new)
-    work = chemical_potentials[kind, new] - chemical_potentials[kind, old]
-    is_accepted = draws.log_uniform < -beta * (delta - work)
-    code = jnp.where(is_accepted, new, old).astype(state.occupancy.dtype)
-    energy = state.energy + jnp.where(is_accepted, delta, jnp.zeros_like(delta))
-    occupancy = state.occupancy.at[site].set(code)
-    return State(occupancy, state.site_lists, state.starts, energy), Info(is_accepted, delta)
-
-
-def find_sublattices(hamiltonian: Hamiltonian) -> Sublattices:
-    """The active sublattices, tried in proportion to their number of sites.
-
-    Raises:
-        ValueError: if no site has more than one species.
+    Attributes:
+        group_sites: `[groups, longest]` sites of each group; padded with any.
+        group_sizes: `[groups]` number of them.
+        like: `[groups]` a site that has the same tables as all of its group; or None if groups hold unlike sites.
+        group: `[classes, changes]` group of each change.
+        old: `[classes, changes]` species code that a site is drawn from; in the reverse direction, that it gets.
+        new: `[classes, changes]` species code that it gets, or is drawn from.
+        count_changes: `[classes, sublattices, species]` what a class adds to the state's counts, forwards.
+        cumulative: `[classes]` cumulative probability of the classes.
+        num_species: length of the species axis of lists; static.
+        steps: steps per sweep; static.
     """
-    kinds, numbers = np.asarray(hamiltonian.species.kind), np.asarray(hamiltonian.species.num_species)
-    active = [kind for kind in np.unique(kinds) if numbers[kind] > 1]
-    if not active:
-        raise ValueError("no site of this supercell has more than one species: there is nothing to sample.")
-    members = [np.flatnonzero(kinds == kind) for kind in active]
-    longest = max(len(sites) for sites in members)
-    padded = np.stack([np.append(sites, np.full(longest - len(sites), sites[0])) for sites in members])
-    num_sites = np.array([len(sites) for sites in members])
-    return Sublattices(
-        sites=jnp.asarray(padded, jnp.int32),
-        num_sites=jnp.asarray(num_sites, jnp.int32),
-        num_species=jnp.asarray(numbers[active], jnp.int32),
-        kind=jnp.asarray(active, jnp.int32),
-        log_weights=jnp.asarray(np.log(num_sites), float),
+
+    group_sites: Int[Array, "groups longest"]
+    group_sizes: Int[Array, " groups"]
+    like: Int[Array, " groups"] | None
+    group: Int[Array, "classes changes"]
+    old: Int[Array, "classes changes"]
+    new: Int[Array, "classes changes"]
+    count_changes: Int[Array, "classes sublattices species"]
+    cumulative: Float[Array, " classes"]
+    num_species: int = dataclasses.field(metadata={"static": True})
+    steps: int = dataclasses.field(metadata={"static": True})
+
+    def classes(self, key: Any) -> Int[Array, " steps"]:
+        """Class of each step of a sweep, the same for all chains. The key is consumed."""
+        uniform = jax.random.uniform(key, (self.steps,), self.cumulative.dtype)
+        chosen = jnp.searchsorted(self.cumulative, uniform, side="right")
+        return jnp.minimum(chosen, len(self.cumulative) - 1).astype(jnp.int32)
+
+    def draws(self, key: Any, dtype: Any) -> Draws:
+        """Random numbers of the steps of a sweep. The key is consumed."""
+        site_key, uniform_key = jax.random.split(key)
+        bits = jax.random.bits(site_key, (self.steps, self.group.shape[1] + 1), jnp.uint32)
+        return Draws(bits, jnp.log(jax.random.uniform(uniform_key, (self.steps,), dtype)))
+
+    def start(self, state: State) -> State:
+        """The state with lists of its sites."""
+        num_groups, longest = self.group_sites.shape
+        is_site = jnp.arange(longest, dtype=jnp.int32)[None, :] < self.group_sizes[:, None]
+        codes = state.occupancy[self.group_sites].astype(jnp.int32)
+        species = jnp.arange(self.num_species, dtype=jnp.int32)[None, :, None]
+        is_species = is_site[:, None, :] & (codes[:, None, :] == species)
+        rank = jnp.sum(jnp.where(is_species, jnp.cumsum(is_species, axis=2, dtype=jnp.int32) - 1, 0), axis=1)
+        lists = jnp.arange(num_groups, dtype=jnp.int32)[:, None] * self.num_species + codes
+        num_entries = num_groups * self.num_species * longest
+        # Padded entries lie behind the end, where they are dropped.
+        place = jnp.where(is_site, lists * longest + rank.astype(jnp.int32), num_entries)
+        sites = jnp.zeros(num_entries, jnp.int32).at[place.ravel()].set(self.group_sites.ravel(), mode="drop")
+        return state._replace(lists=SiteLists(sites, jnp.sum(is_species, axis=2, dtype=jnp.int32).ravel()))
+
+    def propose(
+        self, draws: Draws, state: State, hamiltonian: Hamiltonian, weight: Weight, chosen: Int[Array, ""]
+    ) -> Proposal:
+        """The chosen class at random sites, decided by the rule of Metropolis and Hastings."""
+        is_forward = draws.bits[-1] % 2 == 0
+        changes = range(self.group.shape[1])
+        group = [self.group[chosen, m] for m in changes]
+        first, second = ([codes[chosen, m] for m in changes] for codes in (self.old, self.new))
+        old = [jnp.where(is_forward, first[m], second[m]) for m in changes]
+        new = [jnp.where(is_forward, second[m], first[m]) for m in changes]
+        sites, log_ways, lists, list_counts = self._draw_sites(draws, state.lists, group, old, new)
+        like = sites if self.like is None else [self.like[group[m]] for m in changes]
+        delta = energy_change(hamiltonian, state.occupancy, sites, new, like)
+        count_changes = jnp.where(is_forward, self.count_changes[chosen], -self.count_changes[chosen])
+        log_change = log_weight_change(delta, state.counts, count_changes, weight)
+        is_accepted = draws.log_uniform < log_change + log_ways
+        return Proposal(is_accepted, delta, count_changes, Writes(sites, new), lists, list_counts)
+
+    def _draw_sites(self, draws, lists, group, old, new):
+        """Draw one site after the other from the lists of their old species, to go into those of their new ones.
+
+        Also the logarithm of the number of ways to do so less that of the ways back (-inf if there is none), and what
+        changes in the lists.
+        """
+        longest, dtype = self.group_sites.shape[1], draws.log_uniform.dtype
+        taken = [g * self.num_species + code for g, code in zip(group, old, strict=True)]
+        given = [g * self.num_species + code for g, code in zip(group, new, strict=True)]
+        sites, fillers, places, log_ways = [], [], [], jnp.zeros((), dtype)
+        for m, of in enumerate(taken):
+            left = lists.counts[of] - _number_of(of, taken[:m])
+            place = of * longest + (draws.bits[m] % jnp.maximum(left, 1).astype(jnp.uint32)).astype(jnp.int32)
+            last = of * longest + jnp.maximum(left - 1, 0)
+            # The last site of the list fills the place; later draws from the same list see that.
+            sites.append(_seen(lists.sites[place], place, places, fillers))
+            fillers.append(_seen(lists.sites[last], last, places, fillers))
+            places.append(place)
+            log_ways += jnp.log(jnp.maximum(left, 0).astype(dtype))
+        ends, log_ways_back = [], jnp.zeros((), dtype)
+        for m, of in enumerate(given):
+            count = lists.counts[of] - _number_of(of, taken) + _number_of(of, given[:m])
+            ends.append(of * longest + count)
+            # Below 1 only where sites are missing.
+            log_ways_back += jnp.log(jnp.maximum(count + 1, 1).astype(dtype))
+        # Compared with all lists: faster than to write single counts.
+        index = jnp.arange(len(lists.counts), dtype=jnp.int32)
+        list_counts = sum(
+            (index == into).astype(jnp.int32) - (index == out).astype(jnp.int32)
+            for out, into in zip(taken, given, strict=True)
+        )
+        return sites, log_ways - log_ways_back, Writes([*places, *ends], [*fillers, *sites]), list_counts
+
+
+def _number_of(of: Any, others: list[Any]) -> Any:
+    """How many of the other lists are this one."""
+    return sum((other == of).astype(jnp.int32) for other in others)
+
+
+def _seen(site: Any, place: Any, places: list[Any], fillers: list[Any]) -> Any:
+    """What stands at a place of the lists once the earlier places are filled."""
+    for earlier, filler in zip(places, fillers, strict=True):
+        site = jnp.where(place == earlier, filler, site)
+    return site
+
+
+def energy_change(
+    hamiltonian: Hamiltonian, occupancy: Int[Array, " sites"], sites: Any, codes: Any, like: Any
+) -> Float[Array, ""]:
+    """Energy change when sites get new species codes, eV; `like` are sites with the same tables."""
+    deltas = []
+    for m, site in enumerate(sites):
+        # The sites may share clusters: each change is taken with those before it already made.
+        changed = list(zip(sites[:m], codes[:m], strict=True))
+        deltas.append(site_change(hamiltonian, occupancy, site, codes[m], like[m], changed))
+    return functools.reduce(jnp.add, deltas)
+
+
+def settle(state: State, proposal: Proposal) -> State:
+    """The state with the move made if it was accepted."""
+    is_accepted = proposal.is_accepted
+    added = lambda old, change: old + jnp.where(is_accepted, change, jnp.zeros_like(change))
+    lists = state.lists
+    if proposal.lists is not None:
+        written = _written(lists.sites, proposal.lists, is_accepted)
+        lists = SiteLists(written, added(lists.counts, proposal.list_counts))
+    return State(
+        _written(state.occupancy, proposal.occupancy, is_accepted),
+        added(state.energy, proposal.energy_change),
+        added(state.counts, proposal.count_changes),
+        lists,
     )
 
 
-def group_by_species(sublattices: Sublattices, occupancy: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """`[chains, sublattices, sites]` sites by species, and `[chains, sublattices, species + 1]` where species begin."""
-    sites, num_sites = np.asarray(sublattices.sites), np.asarray(sublattices.num_sites)
-    most = int(np.max(sublattices.num_species))
-    codes = occupancy[:, sites].astype(np.int64)
-    # Padded entries sort behind all species.
-    codes[:, np.arange(sites.shape[1]) >= num_sites[:, None]] = most
-    order = np.argsort(codes, axis=-1, kind="stable")
-    lists = np.take_along_axis(np.broadcast_to(sites, codes.shape), order, axis=-1)
-    starts = np.stack([np.sum(codes < code, axis=-1) for code in range(most + 1)], axis=-1)
-    return lists.astype(np.int32), starts.astype(np.int32)
+def _written(array: Array, writes: Writes, is_accepted: Bool[Array, ""]) -> Array:
+    """The array with the values written if they are accepted."""
+    places, values = writes
+    final = []
+    for m, place in enumerate(places):
+        value = jnp.where(is_accepted, values[m].astype(array.dtype), array[place])
+        for later in range(m + 1, len(places)):
+            value = jnp.where(is_accepted & (place == places[later]), values[later].astype(array.dtype), value)
+        final.append(value)
+    # Unfused, so that no value is computed again, from the array, after the first was written.
+    array, places, final = jax.lax.optimization_barrier((array, places, final))
+    for place, value in zip(places, final, strict=True):
+        array = array.at[place].set(value)
+    return array
 
 
-def find_swap_classes(sublattices: Sublattices, starts: np.ndarray) -> SwapClasses:
-    """The species pairs that can swap in some chain.
+@typing.no_type_check
+@jax.tree_util.register_dataclass
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Proposed:
+    """Moves that a function of the user proposes.
 
-    A sublattice is tried in proportion to its sites, and in it a pair of species in proportion to the number of site
-    pairs, on average over chains.
-
-    Raises:
-        ValueError: if no chain has two species on one sublattice.
+    Attributes:
+        function: `(key, occupancy) -> (sites [changes], codes [changes], log_ratio [])`; a `Partial`.
+        sublattice: `[sites]` active sublattice of each site that may change, else -1.
+        num_species: `[sublattices]` number of species codes.
+        steps: steps per sweep; static.
     """
-    counts = np.diff(starts, axis=-1).astype(float)
-    rows = []
-    for sublattice, num_species in enumerate(np.asarray(sublattices.num_species)):
-        pairs = [(a, b) for a in range(num_species) for b in range(a + 1, num_species)]
-        numbers = np.array([np.mean(counts[:, sublattice, a] * counts[:, sublattice, b]) for a, b in pairs])
-        share = float(sublattices.num_sites[sublattice]) / max(numbers.sum(), 1e-300)
-        rows += [(sublattice, a, b, share * n) for (a, b), n in zip(pairs, numbers, strict=True) if n > 0]
-    if not rows:
-        raise ValueError(
-            "every sublattice of every chain holds a single species, so a canonical chain is frozen: "
-            "start from another composition, or use SemiGrand."
-        )
-    sublattice, first, second, weight = (np.array(column) for column in zip(*rows, strict=True))
-    index = lambda column: jnp.asarray(column, jnp.int32)
-    return SwapClasses(index(sublattice), index(first), index(second), jnp.asarray(np.log(weight), float))
+
+    function: Callable[..., Any]
+    sublattice: Int[Array, " sites"]
+    num_species: Int[Array, " sublattices"]
+    steps: int = dataclasses.field(metadata={"static": True})
+
+    def classes(self, key: Any) -> Int[Array, " steps"]:
+        """All steps are of one class."""
+        del key
+        return jnp.zeros(self.steps, jnp.int32)
+
+    def draws(self, key: Any, dtype: Any) -> tuple[Any, Float[Array, " steps"]]:
+        """A key and the logarithm of a uniform number for each step of a sweep. The key is consumed."""
+        propose_key, uniform_key = jax.random.split(key)
+        return jax.random.split(propose_key, self.steps), jnp.log(jax.random.uniform(uniform_key, (self.steps,), dtype))
+
+    def start(self, state: State) -> State:
+        """The state as it is."""
+        return state
+
+    def propose(
+        self, draws: Any, state: State, hamiltonian: Hamiltonian, weight: Weight, chosen: Int[Array, ""]
+    ) -> Proposal:
+        """The change of the user's function, decided by the rule of Metropolis and Hastings."""
+        del chosen
+        key, log_uniform = draws
+        sites, codes, log_ratio = self.function(key, state.occupancy)
+        sites, codes = jnp.atleast_1d(sites), jnp.atleast_1d(codes).astype(jnp.int32)
+        rows = self.sublattice[sites]
+        is_possible = jnp.all((rows >= 0) & (codes >= 0) & (codes < self.num_species[rows]))
+        is_possible &= jnp.all(jnp.sum(sites[:, None] == sites[None, :], axis=1) == 1)
+        codes = jnp.where(is_possible, codes, state.occupancy[sites].astype(jnp.int32))
+        changes = jnp.zeros_like(state.counts)
+        changes = changes.at[rows, state.occupancy[sites].astype(jnp.int32)].add(-1).at[rows, codes].add(1)
+        delta = energy_change(hamiltonian, state.occupancy, list(sites), list(codes), list(sites))
+        log_change = log_weight_change(delta, state.counts, changes, weight)
+        is_accepted = is_possible & (log_uniform < log_change + jnp.asarray(log_ratio, delta.dtype))
+        return Proposal(is_accepted, delta, changes, Writes(list(sites), list(codes)))

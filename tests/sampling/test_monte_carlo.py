@@ -220,5 +220,3 @@ def test_bad_input_is_refused(alloy):
     ):
         with pytest.raises(ValueError, match=message):
             run(**keywords)
-    with pytest.raises(ValueError, match="so far"):
-        jaxce.Canonical(exchange="global")

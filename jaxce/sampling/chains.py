@@ -1,0 +1,250 @@
+"""Many chains on the device: the loops over rounds, sweeps and steps, and what is recorded.
+
+All random numbers of sweep s come from keys folded with s, so chains go the same way however the sweeps are cut into
+calls. Steps of one kind follow each other in a sweep, move by move; which class of move a step is, all chains share.
+"""
+
+import functools
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float, Int
+
+from jaxce.energies import relative_energy
+from jaxce.sampling.moves import State, settle
+from jaxce.sampling.replica_exchange import Ladder, exchange_replicas
+from jaxce.sampling.weights import Weight
+from jaxce.tables import Hamiltonian
+
+
+class Run(NamedTuple):
+    """What stays the same during a run.
+
+    Attributes:
+        hamiltonian: the Hamiltonian.
+        moves: the moves of a sweep, in their order.
+        class_key: key of the classes of moves.
+        chain_keys: `[chains]` keys.
+        exchange_key: key of exchanges between the rungs of a ladder.
+        observables: name -> observable of all occupancies `[chains, sites]`.
+    """
+
+    hamiltonian: Hamiltonian
+    moves: tuple[Any, ...]
+    class_key: Any
+    chain_keys: Any
+    exchange_key: Any
+    observables: dict[str, Any]
+
+
+class Progress(NamedTuple):
+    """All that the next sweep needs; what a checkpoint holds.
+
+    Attributes:
+        states: states of all chains.
+        reference: `[chains]` eV from which the energies of the states count; without the Hamiltonian's constant.
+        lowest_energy: `[chains]` lowest energy after any sweep, eV.
+        lowest_occupancy: `[chains, sites]` its occupancy.
+        drift: `[chains]` largest difference of a running energy and the full one, eV.
+        accumulators: of the observables that are accumulated.
+        ladder: which rung of its ladder each chain is on; None without tempering.
+    """
+
+    states: State
+    reference: Float[Array, " chains"]
+    lowest_energy: Float[Array, " chains"]
+    lowest_occupancy: Int[Array, "chains sites"]
+    drift: Float[Array, " chains"]
+    accumulators: dict[str, Any]
+    ladder: Ladder | None
+
+
+class Samples(NamedTuple):
+    """What is recorded at each sample. Chains are in the order of the rungs of the ladders, if there are any.
+
+    Attributes:
+        energy: `[samples, chains]` eV, without the Hamiltonian's constant.
+        counts: `[samples, chains, sublattices, species]`.
+        traces: values of the observables that are not accumulated, `[samples, chains, ...]`.
+    """
+
+    energy: Any
+    counts: Any
+    traces: dict[str, Any]
+
+
+def start_progress(
+    run: Run, occupancy: Int[Array, "chains sites"], counts: Int[Array, "chains rows species"], ladder: Ladder | None
+) -> Progress:
+    """Progress before the first sweep."""
+    energy = jax.jit(relative_energy)(run.hamiltonian, occupancy)
+    num_chains = len(energy)
+    accumulators = {
+        name: observable.start(jax.eval_shape(observable, occupancy).shape[1:], num_chains)
+        for name, observable in run.observables.items()
+        if is_accumulated(observable)
+    }
+    return Progress(
+        states=State(occupancy, jnp.zeros_like(energy), counts),
+        reference=energy,
+        # Copies: a buffer that is given away is given away once.
+        lowest_energy=jnp.copy(energy),
+        lowest_occupancy=jnp.copy(occupancy),
+        drift=jnp.zeros_like(energy),
+        accumulators=accumulators,
+        ladder=ladder,
+    )
+
+
+def is_accumulated(observable: Any) -> bool:
+    """Whether an observable keeps a result in place of its trace."""
+    return hasattr(observable, "add") and hasattr(observable, "finish")
+
+
+@functools.partial(jax.jit, static_argnames=("capacity", "exchange_every"), donate_argnames="progress")
+def advance(
+    progress: Progress,
+    run: Run,
+    schedule: Weight,
+    first_sweep: Int[Array, ""],
+    num_rounds: Int[Array, ""],
+    sweeps_per_round: Int[Array, ""],
+    is_sampled: Any,
+    capacity: int,
+    exchange_every: int,
+) -> tuple[Progress, Samples, Int[Array, " chains"]]:
+    """Some rounds of sweeps, each of which ends with a sample if `is_sampled`.
+
+    Args:
+        progress: where the chains are; its buffers are used again.
+        run: what stays the same.
+        schedule: weights `[sweeps or 1, chains or rungs, ...]`, the first row for the first sweep of this call.
+        first_sweep: number of sweeps done before.
+        num_rounds: rounds, at most `capacity`.
+        sweeps_per_round: sweeps in each.
+        is_sampled: whether to record at the end of each round.
+        capacity: samples that there is room for.
+        exchange_every: sweeps between exchanges within ladders.
+
+    Returns:
+        The progress, the samples (the first `num_rounds` are meant), and the accepted proposals of each chain, or of
+        each rung of each ladder.
+    """
+
+    def sweep(index, carry):
+        progress, accepted = carry
+        number = first_sweep + index
+        weights = jax.tree.map(lambda leaf: leaf[jnp.minimum(index, len(leaf) - 1)], schedule)
+        progress, more = _sweep(run, progress, weights, number)
+        more = _in_order(progress, more)
+        if progress.ladder is not None:
+            is_time = (number + 1) % exchange_every == 0
+            exchange = lambda progress: _exchanged(run, progress, progress.ladder, weights, number // exchange_every)
+            progress = jax.lax.cond(is_time, exchange, lambda progress: progress, progress)
+        return progress, accepted + more
+
+    def one_round(index, carry):
+        progress, accepted, samples = carry
+        start = index * sweeps_per_round
+        progress, accepted = jax.lax.fori_loop(start, start + sweeps_per_round, sweep, (progress, accepted))
+        record = lambda progress, samples: _record(run, progress, samples, index)
+        progress, samples = jax.lax.cond(is_sampled, record, lambda *same: same, progress, samples)
+        return progress, accepted, samples
+
+    shapes = jax.eval_shape(lambda progress: _sample(run, progress)[1], progress)
+    samples = jax.tree.map(lambda leaf: jnp.zeros((capacity, *leaf.shape), leaf.dtype), shapes)
+    accepted = jnp.zeros(len(progress.reference), jnp.int32)
+    progress, accepted, samples = jax.lax.fori_loop(0, num_rounds, one_round, (progress, accepted, samples))
+    return progress, samples, accepted
+
+
+def _sweep(run: Run, progress: Progress, weights: Weight, number: Any) -> tuple[Progress, Any]:
+    """One sweep of all chains, and the number of proposals that each accepted."""
+    ladder = progress.ladder
+    if ladder is not None:
+        weights = jax.tree.map(lambda leaf: leaf[ladder.rung], weights)
+    class_key = jax.random.fold_in(run.class_key, number)
+    keys = jax.vmap(lambda key: jax.random.fold_in(key, number))(run.chain_keys)
+    states, accepted = progress.states, jnp.zeros(len(progress.reference), jnp.int32)
+    for index, move in enumerate(run.moves):
+        move_keys = jax.vmap(lambda key, index=index: jax.random.fold_in(key, index))(keys)
+        chosen = move.classes(jax.random.fold_in(class_key, index))
+        states, more = _steps(run.hamiltonian, move, states, weights, move_keys, chosen)
+        accepted += more
+    energy = progress.reference + states.energy
+    is_lower = energy < progress.lowest_energy
+    progress = progress._replace(
+        states=states,
+        lowest_energy=jnp.where(is_lower, energy, progress.lowest_energy),
+        lowest_occupancy=jnp.where(is_lower[:, None], states.occupancy, progress.lowest_occupancy),
+    )
+    return progress, accepted
+
+
+def _steps(hamiltonian: Hamiltonian, move: Any, states: State, weights: Weight, keys: Any, chosen: Any) -> Any:
+    """All steps of one move in a sweep."""
+    dtype = states.energy.dtype
+    draws = jax.vmap(lambda key: move.draws(key, dtype), out_axes=1)(keys)
+    propose = lambda draws, state, weight, one_class: move.propose(draws, state, hamiltonian, weight, one_class)
+
+    def step(states, draws_and_class):
+        draws, one_class = draws_and_class
+        proposals = jax.vmap(propose, in_axes=(0, 0, 0, None))(draws, states, weights, one_class)
+        return jax.vmap(settle)(states, proposals), proposals.is_accepted
+
+    def step_of_one(state, draws_and_class):
+        draws, one_class = draws_and_class
+        proposal = propose(draws, state, weight, one_class)
+        # A branch that is taken or not: what a single chain writes is in place for any number of sites.
+        state = jax.lax.cond(proposal.is_accepted, settle, lambda state, _: state, state, proposal)
+        return state, proposal.is_accepted
+
+    states = jax.vmap(move.start)(states)
+    if len(states.energy) == 1:
+        state, weight = jax.tree.map(lambda leaf: leaf[0], (states, weights))
+        draws = jax.tree.map(lambda leaf: leaf[:, 0], draws)
+        state, is_accepted = jax.lax.scan(step_of_one, state, (draws, chosen))
+        states, is_accepted = jax.tree.map(lambda leaf: leaf[None], state), is_accepted[:, None]
+    else:
+        states, is_accepted = jax.lax.scan(step, states, (draws, chosen))
+    return states._replace(lists=None), jnp.sum(is_accepted, axis=0, dtype=jnp.int32)
+
+
+def _exchanged(run: Run, progress: Progress, ladder: Ladder, rung_weights: Weight, number: Any) -> Progress:
+    energy = progress.reference + progress.states.energy
+    key = jax.random.fold_in(run.exchange_key, number)
+    moved = exchange_replicas(key, ladder, energy, progress.states.counts, rung_weights, number)
+    return progress._replace(ladder=moved)
+
+
+def _record(run: Run, progress: Progress, samples: Samples, index: Any) -> tuple[Progress, Samples]:
+    progress, sample = _sample(run, progress)
+    return progress, jax.tree.map(lambda buffer, value: buffer.at[index].set(value), samples, sample)
+
+
+def _sample(run: Run, progress: Progress) -> tuple[Progress, Samples]:
+    """One sample; running energies start anew from full ones."""
+    occupancy = progress.states.occupancy
+    energy = relative_energy(run.hamiltonian, occupancy)
+    drift = jnp.abs(energy - (progress.reference + progress.states.energy))
+    traces, accumulators = {}, {}
+    for name, observable in run.observables.items():
+        values = _in_order(progress, observable(occupancy))
+        if is_accumulated(observable):
+            accumulators[name] = observable.add(progress.accumulators[name], values)
+        else:
+            traces[name] = values
+    sample = Samples(_in_order(progress, energy), _in_order(progress, progress.states.counts), traces)
+    progress = progress._replace(
+        states=progress.states._replace(energy=jnp.zeros_like(energy)),
+        reference=energy,
+        drift=jnp.maximum(progress.drift, drift),
+        accumulators=accumulators,
+    )
+    return progress, sample
+
+
+def _in_order(progress: Progress, values: Any) -> Any:
+    """Values of the chains in the order of the rungs of the ladders, if there are any."""
+    return values if progress.ladder is None else values[progress.ladder.chain_at_rung()]

@@ -1,0 +1,173 @@
+"""The folder of a long run: samples as they come, and the state from which the run goes on as if never stopped.
+
+`samples.h5` has room for all samples from the start, so that adding some changes nothing but the numbers themselves;
+`checkpoint.npz` is replaced whole, and says how many of the samples count. A run that is killed at any instant leaves
+both readable.
+"""
+
+import hashlib
+import json
+import os
+import pathlib
+import time
+import zipfile
+from collections.abc import Mapping
+from typing import Any
+
+import h5py
+import jax
+import numpy as np
+
+from jaxce.atomic_files import replacing
+from jaxce.sampling.chains import Samples
+from jaxce.sampling.chunks import Done
+
+_SECONDS_BETWEEN_CHECKPOINTS = 5.0
+
+
+def fingerprint(**parts: Any) -> dict[str, str]:
+    """A digest of the numbers in each part of a run; runs with equal ones go the same way."""
+    return {name: _digest(part) for name, part in parts.items()}
+
+
+class RunFolder:
+    """Where a run keeps its samples and its state. A listener of `run_chunks`.
+
+    Args:
+        path: the folder; made if it is missing.
+        identity: the fingerprint of the run.
+        num_samples: samples of the whole run.
+
+    Raises:
+        ValueError: if the folder holds another run, or a file in it cannot be read.
+    """
+
+    def __init__(self, path: str | os.PathLike, identity: Mapping[str, str], num_samples: int):
+        self.path = pathlib.Path(path)
+        self.path.mkdir(parents=True, exist_ok=True)
+        self._identity = dict(identity)
+        self._num_samples = num_samples
+        self._written = 0
+        self._saved_at = time.monotonic()
+        # What a killed run was writing.
+        for leftover in self.path.glob(".checkpoint.*.npz"):
+            leftover.unlink()
+
+    def resume(self, start: Done) -> Done:
+        """How far the run in this folder has come; `start` if it has not begun."""
+        if not self._checkpoint.exists():
+            return start
+        stored = _read_npz(self._checkpoint)
+        self._check_identity(json.loads(str(stored["identity"])))
+        leaves, structure = jax.tree.flatten(start.progress)
+        saved = [stored[f"leaf_{index}"] for index in range(len(leaves))]
+        self._written = int(stored["num_samples"])
+        if self._written and not self._samples.exists():
+            raise ValueError(f"{self._samples} is missing, but {self._checkpoint} counts on it. Give another folder.")
+        progress = jax.tree.unflatten(structure, [jax.numpy.asarray(leaf) for leaf in saved])
+        return Done(progress, int(stored["sweeps"]), stored["num_accepted"])
+
+    def __call__(self, done: Done, samples: Samples) -> bool:
+        """Add the samples, and save the state if it is time."""
+        self.add(samples)
+        if time.monotonic() - self._saved_at >= _SECONDS_BETWEEN_CHECKPOINTS:
+            self.save(done)
+        return False
+
+    def add(self, samples: Samples) -> None:
+        """Write samples behind those there are."""
+        count = len(samples.energy)
+        if count == 0:
+            return
+        columns = _columns(samples)
+        if self._written == 0:
+            self._allocate(columns)
+        with h5py.File(self._samples, "r+") as file:
+            for name, values in columns.items():
+                file[name][self._written : self._written + count] = values
+        self._written += count
+
+    def save(self, done: Done) -> None:
+        """Save the state of the run; the samples so far are on the disk before it says that they count."""
+        if self._written:
+            with self._samples.open("rb") as file:
+                os.fsync(file.fileno())
+        arrays: dict[str, Any] = {
+            "identity": json.dumps(self._identity),
+            "num_samples": self._written,
+            "sweeps": done.sweeps,
+            "num_accepted": done.num_accepted,
+        }
+        arrays |= {f"leaf_{index}": np.asarray(leaf) for index, leaf in enumerate(jax.tree.leaves(done.progress))}
+        with replacing(self._checkpoint) as temporary:
+            np.savez(temporary, **arrays)
+        self._saved_at = time.monotonic()
+
+    def read_samples(self) -> Samples:
+        """All samples that were added."""
+        with h5py.File(self._samples, "r") as file:
+            traces = {name: values[: self._written] for name, values in file["observables"].items()}
+            return Samples(file["energy"][: self._written], file["counts"][: self._written], traces)
+
+    @property
+    def _samples(self) -> pathlib.Path:
+        return self.path / "samples.h5"
+
+    @property
+    def _checkpoint(self) -> pathlib.Path:
+        return self.path / "checkpoint.npz"
+
+    def _allocate(self, columns: Mapping[str, np.ndarray]) -> None:
+        """A file with room for all samples, on the disk from the start: a full disk shows now, not after days."""
+        with replacing(self._samples) as temporary:
+            with h5py.File(temporary, "w") as file:
+                file.attrs["energy"] = "eV per supercell, without the constant of the Hamiltonian; [samples, chains]"
+                file.create_group("observables")
+                for name, values in columns.items():
+                    _reserve(file, name, (self._num_samples, *values.shape[1:]), values.dtype)
+            with temporary.open("rb+") as raw:
+                size = os.fstat(raw.fileno()).st_size
+                if hasattr(os, "posix_fallocate"):
+                    os.posix_fallocate(raw.fileno(), 0, size)
+
+    def _check_identity(self, stored: Mapping[str, str]) -> None:
+        differing = [name for name, digest in self._identity.items() if stored.get(name) != digest]
+        if differing:
+            raise ValueError(
+                f"{self.path} holds another run: it differs in {', '.join(differing)}. Give another folder, "
+                "or the arguments with which that run was started."
+            )
+
+
+def _columns(samples: Samples) -> dict[str, np.ndarray]:
+    observables = {f"observables/{name}": values for name, values in samples.traces.items()}
+    return {"energy": samples.energy, "counts": samples.counts, **observables}
+
+
+def _reserve(file: h5py.File, name: str, shape: tuple[int, ...], dtype: Any) -> None:
+    """An array whose place in the file is fixed at once and not filled: later writes change no structure."""
+    properties = h5py.h5p.create(h5py.h5p.DATASET_CREATE)
+    properties.set_layout(h5py.h5d.CONTIGUOUS)
+    properties.set_alloc_time(h5py.h5d.ALLOC_TIME_EARLY)
+    properties.set_fill_time(h5py.h5d.FILL_TIME_NEVER)
+    space = h5py.h5s.create_simple(shape)
+    h5py.h5d.create(file.id, name.encode(), h5py.h5t.py_create(dtype, logical=True), space, properties)
+
+
+def _read_npz(path: pathlib.Path) -> dict[str, np.ndarray]:
+    try:
+        # NumPy leaves files open that it cannot read.
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
+            return dict(archive)
+    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
+        raise ValueError(f"{path} is no checkpoint, or damaged: {error}. Give another folder.") from error
+
+
+def _digest(part: Any) -> str:
+    hasher = hashlib.sha256()
+    for leaf in jax.tree.leaves(part):
+        is_key = jax.dtypes.issubdtype(getattr(leaf, "dtype", np.dtype(object)), jax.dtypes.prng_key)
+        array = np.ascontiguousarray(jax.random.key_data(leaf) if is_key else leaf)
+        hasher.update(f"{array.dtype.str}{array.shape}".encode())
+        hasher.update(array.tobytes())
+    return hasher.hexdigest()

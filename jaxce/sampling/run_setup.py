@@ -1,0 +1,180 @@
+"""From what a user gives to a run that can start: all checks come first, before any work is done."""
+
+import collections
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+import ase.units
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from jaxce.energies import relative_energy
+from jaxce.sampling.chains import Run
+from jaxce.sampling.chunks import Plan
+from jaxce.sampling.ensemble_moves import Moves, moves_of_ensemble
+from jaxce.sampling.ensembles import Ensemble, Problem, Rules
+from jaxce.sampling.observables import check_shapes, named_observables
+from jaxce.sampling.sublattices import ActiveSublattice, count_species, find_sublattices
+from jaxce.sampling.weights import Weight
+from jaxce.tables import Hamiltonian
+
+
+class Settings(NamedTuple):
+    num_sweeps: int
+    sample_every: int
+    observables: Any
+    moves: Moves
+    until: Any
+    folder: Any
+    progress: bool
+    exchange_every: int = 1
+
+
+class Setup(NamedTuple):
+    """A run that has passed all checks.
+
+    Attributes:
+        plan: the run.
+        sublattices: the active sublattices.
+        inactive: species -> number of sites that hold nothing else.
+        species: all species of the prim.
+        occupancy: `[chains, sites]` int8.
+        counts: `[chains, sublattices, species]` of the occupancy.
+        conserved: `[chains, constraints]` numbers that the ensemble's moves never change.
+        potentials: `[sweeps or 1, chains or rungs, sublattices, species]` eV, or None.
+        temperature: `[sweeps or 1, chains or rungs]` kelvin.
+    """
+
+    plan: Plan
+    sublattices: tuple[ActiveSublattice, ...]
+    inactive: Mapping[str, int]
+    species: tuple[str, ...]
+    occupancy: np.ndarray
+    counts: np.ndarray
+    conserved: np.ndarray
+    potentials: np.ndarray | None
+    temperature: np.ndarray
+
+    def conditions(self) -> np.ndarray:
+        """`[chains]` number that is the same where temperature and all else are, at the end of the run.
+
+        On ladders it is the number of the rung.
+        """
+        last = [np.asarray(leaf[-1]).reshape(leaf.shape[1], -1) for leaf in jax.tree.leaves(self.plan.schedule)]
+        num_chains, num_rungs = len(self.occupancy), len(last[0])
+        if num_rungs < num_chains:
+            return np.tile(np.arange(num_rungs), num_chains // num_rungs)
+        return np.unique(np.concatenate(last, axis=1), axis=0, return_inverse=True)[1].ravel()
+
+    def counts_by_label(self, counts: np.ndarray) -> np.ndarray:
+        """`[..., labels]` numbers of all species from counts `[..., sublattices, species]` on active sublattices."""
+        result = np.zeros((*counts.shape[:-2], len(self.species)), dtype=np.int64)
+        result += [self.inactive.get(name, 0) for name in self.species]
+        for row, sublattice in enumerate(self.sublattices):
+            for code, name in enumerate(sublattice.species):
+                result[..., self.species.index(name)] += counts[..., row, code]
+        return result
+
+    def work(self, counts: np.ndarray) -> np.ndarray | None:
+        """`[samples, chains]` sum of mu N, eV, from counts `[samples, chains, sublattices, species]`."""
+        if self.potentials is None:
+            return None
+        sweeps = self.plan.sample_every * np.arange(1, len(counts) + 1) - 1
+        potentials = self.potentials[np.minimum(sweeps, len(self.potentials) - 1)]
+        num_ladders = counts.shape[1] // potentials.shape[1]
+        return np.einsum("tcrs,tcrs->tc", counts, np.tile(potentials, (1, num_ladders, 1, 1)))
+
+
+def prepare(
+    key: Any,
+    hamiltonian: Hamiltonian,
+    occupancy: np.ndarray,
+    ensemble: Ensemble,
+    temperature: Any,
+    num_conditions: int,
+    settings: Settings,
+) -> Setup:
+    """Check everything that can be wrong, before any work is done."""
+    _check_key(key)
+    _check_lengths(settings)
+    sublattices = find_sublattices(hamiltonian, settings.moves.frozen_sites)
+    inactive = _inactive_species(hamiltonian)
+    problem = Problem(sublattices, inactive, num_conditions, settings.num_sweeps)
+    kelvin = _checked_temperature(temperature, problem)
+    rules = ensemble.rules(problem)
+    counts = count_species(sublattices, occupancy)
+    ensemble.check_start(problem, counts)
+    moves = moves_of_ensemble(hamiltonian, sublattices, rules, settings.moves, occupancy)
+    observables = named_observables(settings.observables)
+    check_shapes(observables, *occupancy.shape)
+    class_key, chain_root, exchange_key = jax.random.split(key, 3)
+    chain_keys = jax.vmap(lambda chain: jax.random.fold_in(chain_root, chain))(jnp.arange(len(occupancy)))
+    run = Run(hamiltonian, moves, class_key, chain_keys, exchange_key, observables)
+    dtype = jax.eval_shape(relative_energy, hamiltonian, jnp.asarray(occupancy[:1])).dtype
+    as_dtype = lambda array: None if array is None else np.asarray(array, dtype=dtype)
+    beta = np.broadcast_to(as_dtype(1 / (ase.units.kB * kelvin)), (len(kelvin), num_conditions))
+    weights = Weight(beta, *(as_dtype(array) for array in (rules.chemical_potentials, rules.stiffness, rules.centre)))
+    plan = Plan(run, weights, settings.num_sweeps, settings.sample_every, settings.exchange_every)
+    species = hamiltonian.species.names[:-1]
+    conserved = _conserved(rules, counts)
+    return Setup(plan, sublattices, inactive, species, occupancy, counts, conserved, rules.chemical_potentials, kelvin)
+
+
+def _conserved(rules: Rules, counts: np.ndarray) -> np.ndarray:
+    if len(rules.conserved):
+        return np.einsum("crs,krs->ck", counts, rules.conserved)
+    return counts[:, ~rules.is_flipped].reshape(len(counts), -1)
+
+
+def checked_start(hamiltonian: Hamiltonian, occupancy: Any, axes: str = "chains") -> np.ndarray:
+    """Starting occupancies `[..., sites]` as int8; `axes` names the leading axes, separated by commas."""
+    codes = np.asarray(occupancy)
+    kind = np.asarray(hamiltonian.species.kind)
+    num_axes = len(axes.split(",")) + 1
+    if codes.ndim != num_axes or codes.shape[-1] != len(kind) or not np.issubdtype(codes.dtype, np.integer):
+        raise ValueError(
+            f"`occupancy` must hold integer species codes of shape [{axes}, {len(kind)}], but has shape {codes.shape} "
+            f"and dtype {codes.dtype}; a single chain is occupancy[None]."
+        )
+    if codes.size == 0:
+        raise ValueError(f"`occupancy` has shape {codes.shape}: there is no chain to run.")
+    if np.any((codes < 0) | (codes >= np.asarray(hamiltonian.species.num_species)[kind])):
+        raise ValueError("`occupancy` has species codes that its sites do not allow.")
+    return codes.astype(np.int8)
+
+
+def _check_key(key: Any) -> None:
+    is_key = hasattr(key, "dtype") and jax.dtypes.issubdtype(key.dtype, jax.dtypes.prng_key)
+    if not is_key or key.shape != ():
+        raise ValueError(f"`key` must be one random key, such as jax.random.key(0), but is {key!r}.")
+
+
+def _check_lengths(settings: Settings) -> None:
+    every, sweeps = settings.sample_every, settings.num_sweeps
+    if sweeps < 1 or every < 1 or sweeps % every:
+        raise ValueError(f"`num_sweeps` ({sweeps}) must be a positive multiple of `sample_every` ({every}).")
+    if settings.exchange_every < 1:
+        raise ValueError(f"`exchange_every` must be 1 sweep at least, but is {settings.exchange_every}.")
+
+
+def _inactive_species(hamiltonian: Hamiltonian) -> dict[str, int]:
+    """Species -> number of sites that hold nothing else."""
+    species = hamiltonian.species
+    kind, labels = np.asarray(species.kind), np.asarray(species.labels)
+    is_inactive = np.asarray(species.num_species)[kind] == 1
+    return dict(collections.Counter(species.names[label] for label in labels[kind[is_inactive], 0]))
+
+
+def _checked_temperature(temperature: Any, problem: Problem) -> np.ndarray:
+    """`[sweeps or 1, chains or 1]` kelvin."""
+    kelvin = np.asarray(temperature, dtype=np.float64)
+    chains, sweeps = problem.num_chains, problem.num_sweeps
+    if kelvin.shape not in ((), (chains,), (sweeps, chains), (sweeps, 1)):
+        raise ValueError(
+            f"`temperature` must be a number, [{chains}] (chains) or [{sweeps}, {chains}] (sweeps, chains), "
+            f"but has shape {kelvin.shape}."
+        )
+    if not np.all(np.isfinite(kelvin) & (kelvin > 0)):
+        raise ValueError("temperatures must be positive and finite, in kelvin.")
+    return kelvin.reshape((1,) * (2 - kelvin.ndim) + kelvin.shape)
