@@ -117,10 +117,10 @@ def measure_jaxce(problem):
     return result
 
 
-def measure_icet(problem):
+def icet_expansion(problem):
+    """The same expansion in icet, a few structures, and the CPU seconds that its cluster space took."""
     import ase
     from icet import ClusterExpansion, ClusterSpace
-    from mchammer.calculators import ClusterExpansionCalculator
 
     prim = ase.Atoms("SrTiO3", scaled_positions=COORDS, cell=[A] * 3, pbc=True)
     start = time.process_time()
@@ -131,6 +131,14 @@ def measure_icet(problem):
     # icet's parameters are energies per site.
     expansion = ClusterExpansion(space, problem.coefficients_for(vectors) / len(COORDS))
     problem.check("icet", [len(atoms) * expansion.predict(atoms) for atoms in structures[:4]])
+    return expansion, structures, build_seconds
+
+
+def measure_icet(problem):
+    from mchammer.calculators import ClusterExpansionCalculator
+
+    expansion, structures, build_seconds = icet_expansion(problem)
+    space = expansion.get_cluster_space_copy()
     calculator = ClusterExpansionCalculator(structures[0], expansion)
     numbers = [atoms.numbers for atoms in structures]
     problem.check("icet's calculator", [calculator.calculate_total(occupations=n) for n in numbers[:4]])
@@ -142,7 +150,8 @@ def measure_icet(problem):
     }
 
 
-def measure_smol(problem):
+def smol_processor(problem):
+    """The same expansion in smol, a few occupancies, and the CPU seconds that its subspace took."""
     warnings.filterwarnings("ignore")
     from pymatgen.core import Lattice, Structure
     from smol.cofe import ClusterExpansion, ClusterSubspace
@@ -159,6 +168,11 @@ def measure_smol(problem):
     coefficients = problem.coefficients_for(np.array(vectors))
     processor = ClusterExpansionProcessor(subspace, matrix, ClusterExpansion(subspace, coefficients).coefs)
     problem.check("smol", [processor.compute_property(o) for o in occupancies])
+    return processor, occupancies, build_seconds
+
+
+def measure_smol(problem):
+    processor, occupancies, build_seconds = smol_processor(problem)
     return {
         "cluster space, s": build_seconds,
         "vectors": 24 / best(lambda: [processor.compute_feature_vector(o) for o in occupancies], 10),

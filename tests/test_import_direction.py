@@ -45,6 +45,7 @@ TABLE = (
     ("sampling/diagnostics.py", "numpy pandas ase arviz_stats xarray", ""),
     ("sampling/*.py",          "numpy scipy pandas ase jax jaxtyping h5py rich",
      "lattice.prim lattice.supercell tables energies correlation_vectors atomic_files sampling"),
+    ("observables.py",         "",                          "sampling"),
     ("cluster_expansion.py",   "numpy pandas jax jaxtyping", "lattice cluster_space model_file build energies"),
     ("fitting/*.py",           "numpy scipy pandas sklearn jax jaxtyping",
      "lattice cluster_space build tables correlation_vectors cluster_expansion fitting"),
