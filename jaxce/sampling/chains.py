@@ -12,7 +12,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
 from jaxce.energies import relative_energy
-from jaxce.sampling.moves import State, settle
+from jaxce.sampling.moves import State, settle, step
 from jaxce.sampling.replica_exchange import Ladder, exchange_replicas
 from jaxce.sampling.weights import Weight
 from jaxce.tables import Hamiltonian
@@ -186,16 +186,16 @@ def _steps(hamiltonian: Hamiltonian, move: Any, states: State, weights: Weight, 
     """All steps of one move in a sweep."""
     dtype = states.energy.dtype
     draws = jax.vmap(lambda key: move.draws(key, dtype), out_axes=1)(keys)
-    propose = lambda draws, state, weight, one_class: move.propose(draws, state, hamiltonian, weight, one_class)
 
-    def step(states, draws_and_class):
+    def step_of_all(states, draws_and_class):
         draws, one_class = draws_and_class
-        proposals = jax.vmap(propose, in_axes=(0, 0, 0, None))(draws, states, weights, one_class)
-        return jax.vmap(settle)(states, proposals), proposals.is_accepted
+        one_step = lambda draws, state, weight: step(move, draws, state, hamiltonian, weight, one_class)
+        states, proposals = jax.vmap(one_step)(draws, states, weights)
+        return states, proposals.is_accepted
 
     def step_of_one(state, draws_and_class):
         draws, one_class = draws_and_class
-        proposal = propose(draws, state, weight, one_class)
+        proposal = move.propose(draws, state, hamiltonian, weight, one_class)
         # A branch that is taken or not: what a single chain writes is in place for any number of sites.
         state = jax.lax.cond(proposal.is_accepted, settle, lambda state, _: state, state, proposal)
         return state, proposal.is_accepted
@@ -207,7 +207,7 @@ def _steps(hamiltonian: Hamiltonian, move: Any, states: State, weights: Weight, 
         state, is_accepted = jax.lax.scan(step_of_one, state, (draws, chosen))
         states, is_accepted = jax.tree.map(lambda leaf: leaf[None], state), is_accepted[:, None]
     else:
-        states, is_accepted = jax.lax.scan(step, states, (draws, chosen))
+        states, is_accepted = jax.lax.scan(step_of_all, states, (draws, chosen))
     return states._replace(lists=None), jnp.sum(is_accepted, axis=0, dtype=jnp.int32)
 
 

@@ -2,8 +2,9 @@
 
 A move offers `classes(key)` (kinds of steps, shared by all chains) and `draws(key, dtype)` (random numbers of one
 chain), both for the steps of one sweep; `start(state)`, once in a sweep; and `propose(draws, state, hamiltonian,
-weight, chosen) -> proposal`, which decides. `settle(state, proposal)` gives the next state. All that is read is read by
-`propose`, all that is written by `settle`: of a loop that reads between writes XLA copies the state in every step.
+weight, chosen) -> proposal`, which decides. `settle(state, proposal)` gives the next state, and `step` does both. They
+are for one chain, to be mapped over chains and scanned over steps. All that is read is read by `propose`, all that is
+written by `settle`: of a loop that reads between writes XLA copies the state in every step.
 """
 
 import dataclasses
@@ -137,9 +138,8 @@ class Substitutions:
 
     def draws(self, key: Any, dtype: Any) -> Draws:
         """Random numbers of the steps of a sweep. The key is consumed."""
-        site_key, uniform_key = jax.random.split(key)
-        bits = jax.random.bits(site_key, (self.steps, self.group.shape[1] + 1), jnp.uint32)
-        return Draws(bits, jnp.log(jax.random.uniform(uniform_key, (self.steps,), dtype)))
+        bits = jax.random.bits(key, (self.steps, self.group.shape[1] + 2), jnp.uint32)
+        return Draws(bits[:, 1:], log_uniform(bits[:, 0], dtype))
 
     def start(self, state: State) -> State:
         """The state with lists of its sites."""
@@ -208,6 +208,15 @@ class Substitutions:
         return sites, log_ways - log_ways_back, Writes([*places, *ends], [*fillers, *sites]), list_counts
 
 
+def log_uniform(bits: UInt[Array, "*steps"], dtype: Any) -> Float[Array, "*steps"]:
+    """Logarithms of uniform numbers from random words.
+
+    The smallest number is 2**-33. A uniform number in single precision is 0 in one draw of 2**23, which would accept
+    any move, however unlikely.
+    """
+    return jnp.log((bits.astype(dtype) + 0.5) * 2.0**-32)
+
+
 def _number_of(of: Any, others: list[Any]) -> Any:
     """How many of the other lists are this one."""
     return sum((other == of).astype(jnp.int32) for other in others)
@@ -230,6 +239,14 @@ def energy_change(
         changed = list(zip(sites[:m], codes[:m], strict=True))
         deltas.append(site_change(hamiltonian, occupancy, site, codes[m], like[m], changed))
     return functools.reduce(jnp.add, deltas)
+
+
+def step(
+    move: Any, draws: Any, state: State, hamiltonian: Hamiltonian, weight: Weight, chosen: Int[Array, ""]
+) -> tuple[State, Proposal]:
+    """The next state and what was proposed."""
+    proposal = move.propose(draws, state, hamiltonian, weight, chosen)
+    return settle(state, proposal), proposal
 
 
 def settle(state: State, proposal: Proposal) -> State:
@@ -290,7 +307,8 @@ class Proposed:
     def draws(self, key: Any, dtype: Any) -> tuple[Any, Float[Array, " steps"]]:
         """A key and the logarithm of a uniform number for each step of a sweep. The key is consumed."""
         propose_key, uniform_key = jax.random.split(key)
-        return jax.random.split(propose_key, self.steps), jnp.log(jax.random.uniform(uniform_key, (self.steps,), dtype))
+        bits = jax.random.bits(uniform_key, (self.steps,), jnp.uint32)
+        return jax.random.split(propose_key, self.steps), log_uniform(bits, dtype)
 
     def start(self, state: State) -> State:
         """The state as it is."""

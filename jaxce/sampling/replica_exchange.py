@@ -6,6 +6,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
+from jaxce.sampling.moves import log_uniform
 from jaxce.sampling.weights import Weight, log_weight_change
 
 
@@ -75,8 +76,9 @@ def exchange_replicas(
     )
     gaps = jnp.arange(num_gaps, dtype=number.dtype)[None, :]
     is_tried = jnp.broadcast_to(gaps % 2 == number % 2, log_ratio.shape)
-    log_uniform = jnp.log(jax.random.uniform(key, log_ratio.shape, log_ratio.dtype))
-    is_accepted = is_tried & (log_uniform < log_ratio)
+    is_accepted = is_tried & (
+        log_uniform(jax.random.bits(key, log_ratio.shape, jnp.uint32), log_ratio.dtype) < log_ratio
+    )
     # A replica on the lower side of an accepted pair goes up one rung, the other one goes down.
     up = jnp.pad(is_accepted, ((0, 0), (0, 1))).astype(jnp.int32)
     down = jnp.pad(is_accepted, ((0, 0), (1, 0))).astype(jnp.int32)

@@ -11,7 +11,14 @@ import pandas as pd
 
 from jaxce.sampling.chains import Samples, is_accumulated
 from jaxce.sampling.chunks import Done
-from jaxce.sampling.diagnostics import Estimate, heat_capacity, summarize, susceptibility, to_datatree
+from jaxce.sampling.diagnostics import (
+    Estimate,
+    find_equilibration,
+    heat_capacity,
+    summarize,
+    susceptibility,
+    to_datatree,
+)
 from jaxce.sampling.precision import PrecisionCheck
 from jaxce.sampling.run_setup import Setup
 
@@ -74,6 +81,13 @@ class MonteCarloResult:
         """
         varying = {name: v for name, v in self.quantities(drop).items() if name not in self.species or np.ptp(v) > 0}
         return summarize(varying, self.conditions)
+
+    def equilibration(self) -> dict[int, int]:
+        """Condition -> first sample from which the energy counts as equilibrated: how many to drop.
+
+        By `diagnostics.find_equilibration`. Near half of the samples means that the run was too short to tell.
+        """
+        return {condition: find_equilibration(self.energy[chains]) for condition, chains, _ in self._by_condition()}
 
     def heat_capacity(self, drop: int = 0) -> dict[int, Estimate]:
         """Condition -> heat capacity of the configurations, kB per prim: Var(E - sum mu N) / (kT)^2.

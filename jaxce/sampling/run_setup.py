@@ -13,7 +13,8 @@ from jaxce.energies import relative_energy
 from jaxce.sampling.chains import Run
 from jaxce.sampling.chunks import Plan
 from jaxce.sampling.ensemble_moves import Moves, moves_of_ensemble
-from jaxce.sampling.ensembles import Ensemble, Problem, Rules
+from jaxce.sampling.ensemble_parameters import Problem
+from jaxce.sampling.ensembles import Ensemble, Rules
 from jaxce.sampling.observables import check_shapes, named_observables
 from jaxce.sampling.sublattices import ActiveSublattice, count_species, find_sublattices
 from jaxce.sampling.weights import Weight

@@ -151,10 +151,10 @@ def test_short_range_order_of_large_cells_does_not_hold_all_pairs_at_once():
         observable, num_sites=num_sites, neighbours=jax.ShapeDtypeStruct((num_bonds, num_sites), jnp.int32)
     )
     lowered = jax.jit(lambda f, o: f(o)).lower(large, jax.ShapeDtypeStruct((num_chains, num_sites), jnp.int8))
-    # Less than eight bytes for each site of each chain; one byte for each pair of sites would be 336 MB.
+    # One byte for each pair of sites would be 336 MB; versions of XLA need 80 to 164 MB.
     memory = lowered.compile().memory_analysis()
     assert memory is not None
-    assert memory.temp_size_in_bytes < 8 * num_chains * num_sites
+    assert memory.temp_size_in_bytes < num_bonds * num_chains * num_sites / 2
 
 
 @pytest.mark.parametrize(
