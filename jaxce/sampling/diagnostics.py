@@ -235,7 +235,8 @@ def _block_starts(deviations: np.ndarray) -> np.ndarray:
 def summarize(quantities: Mapping[str, Any], conditions: Any = None) -> pd.DataFrame:
     """Table of means and diagnostics, one row per condition and component of a quantity.
 
-    Nothing is dropped: cut off the equilibration first.
+    Nothing is dropped: cut off the equilibration first. A series that is not finite everywhere (an observable that some
+    states do not have) gives NaN.
 
     Args:
         quantities: name -> `[chains, draws, ...]` samples.
@@ -247,21 +248,22 @@ def summarize(quantities: Mapping[str, Any], conditions: Any = None) -> pd.DataF
         `num_chains`; the index is `condition` and `quantity`, with components as `name[0]`.
 
     Raises:
-        ValueError: if shapes disagree or samples are not finite.
+        ValueError: if shapes disagree.
     """
     rows = []
     for condition, _, label, values in _series(quantities, conditions):
-        estimate = mean(values)
+        estimate = mean(values) if np.all(np.isfinite(values)) else Estimate(math.nan, math.nan)
+        of = lambda statistic, values=values: statistic(values) if np.all(np.isfinite(values)) else math.nan
         rows.append(
             {
                 "condition": condition,
                 "quantity": label,
                 "mean": estimate.value,
-                "sd": _standard_deviation(values),
+                "sd": of(_standard_deviation),
                 "mcse": estimate.error,
-                "ess": effective_sample_size(values),
-                "r_hat": split_r_hat(values),
-                "autocorrelation_time": autocorrelation_time(values),
+                "ess": of(effective_sample_size),
+                "r_hat": of(split_r_hat),
+                "autocorrelation_time": of(autocorrelation_time),
                 "num_chains": len(values),
             }
         )
@@ -280,7 +282,7 @@ def is_precise(
 
     Equilibration is found and dropped for each series by itself. A mean is precise if its standard error is no larger
     than its target and R-hat is below `max_r_hat` (of a single chain, R-hat of its parts). What cannot be judged, for
-    lack of draws, is not precise.
+    lack of draws or because it is not finite, is not precise.
 
     Args:
         quantities: name -> `[chains, draws, ...]` samples.
@@ -298,8 +300,10 @@ def is_precise(
     _check_targets(quantities, targets)
     rows = []
     for condition, name, label, values in _series({name: quantities[name] for name in targets}, conditions):
-        start = find_equilibration(values)
-        estimate, r_hat = mean(values[:, start:]), split_r_hat(values[:, start:])
+        start, estimate, r_hat = 0, Estimate(math.nan, math.nan), math.nan
+        if np.all(np.isfinite(values)):
+            start = find_equilibration(values)
+            estimate, r_hat = mean(values[:, start:]), split_r_hat(values[:, start:])
         rows.append(
             {
                 "condition": condition,
@@ -338,7 +342,7 @@ def _series(quantities: Mapping[str, Any], conditions: Any) -> Iterator[tuple[in
             of_condition = array[groups == condition]
             for component in np.ndindex(array.shape[2:]):
                 label = f"{name}[{', '.join(map(str, component))}]" if component else name
-                yield int(condition), name, label, _checked(of_condition[(..., *component)])
+                yield int(condition), name, label, np.asarray(of_condition[(..., *component)], dtype=np.float64)
 
 
 def _checked_conditions(conditions: Any, num_chains: int) -> np.ndarray:

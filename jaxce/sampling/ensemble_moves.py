@@ -40,7 +40,8 @@ class Moves:
     """What is to be moved, how often, and how, where the ensemble's own choice is not wanted.
 
     Attributes:
-        sublattice_weights: sublattice -> how often its sites are tried, relative to 1; 0 leaves it out.
+        sublattice_weights: sublattice -> how often its sites are tried, relative to 1; 0 leaves it out, also of flip
+            vectors.
         frozen_sites: sites that never change, such as those of a region.
         flip_vectors: moves of several sites, each a change of counts that keeps what the ensemble conserves: sublattice
             -> {species -> change}; the reverse is added. With `Canonical("global")`, `Constrained` and `ChargeNeutral`
@@ -110,11 +111,10 @@ def _kinds(
         if rules.is_flipped[row] and weight > 0:
             flips = list(itertools.combinations(_codes(sublattice), 2))
             kinds += [MoveKind((Change(row, a, b),), weight / len(flips)) for a, b in flips]
-    vectors = _flip_vectors(sublattices, rules, choice, counts)
-    total = sum(weights[row] * len(sublattice.movable) for row, sublattice in enumerate(sublattices))
-    for vector in vectors:
-        kinds.append(MoveKind(changes_of_vector(vector), total / len(vectors)))
-    return kinds
+    is_left_out = np.array(weights) == 0
+    vectors = [v for v in _flip_vectors(sublattices, rules, choice, counts) if not np.any(v[is_left_out])]
+    total = sum(weight * len(sublattice.movable) for weight, sublattice in zip(weights, sublattices, strict=True))
+    return kinds + [MoveKind(changes_of_vector(vector), total / len(vectors)) for vector in vectors]
 
 
 def _codes(sublattice: ActiveSublattice) -> range:
@@ -137,7 +137,7 @@ def _flip_vectors(
     num_species, starts = [len(sublattice.species) for sublattice in sublattices], np.unique(counts, axis=0)
     if choice.flip_vectors:
         vectors = np.stack([_vector(sublattices, given) for given in choice.flip_vectors])
-        _check_conserves(vectors, rules, choice)
+        _check_vectors(vectors, sublattices, rules, choice)
     elif len(rules.conserved):
         vectors = find_flip_vectors(num_species, starts, rules.conserved)
     else:
@@ -164,12 +164,15 @@ def _vector(sublattices: tuple[ActiveSublattice, ...], given: Mapping[str, Mappi
     return vector
 
 
-def _check_conserves(vectors: np.ndarray, rules: Rules, choice: Moves) -> None:
-    """A vector keeps the constraints, and on a sublattice that is only swapped, the counts."""
+def _check_vectors(vectors: np.ndarray, sublattices: tuple[ActiveSublattice, ...], rules: Rules, choice: Moves) -> None:
+    """A vector keeps the constraints, and on a sublattice that is only swapped, the counts; and its sites can move."""
+    is_frozen = np.array([len(sublattice.movable) == 0 for sublattice in sublattices])
     is_fixed = ~rules.is_flipped if len(rules.conserved) == 0 else np.zeros_like(rules.is_flipped)
     for vector, given in zip(vectors, choice.flip_vectors, strict=True):
         if np.any(vector[is_fixed]) or np.any(np.einsum("crs,rs->c", rules.conserved, vector)):
             raise ValueError(f"the flip vector {given} changes what the ensemble conserves.")
+        if np.any(vector[is_frozen]):
+            raise ValueError(f"the flip vector {given} changes a sublattice whose sites are all frozen.")
 
 
 def _check_not_frozen(kinds: list[MoveKind], counts: np.ndarray) -> None:

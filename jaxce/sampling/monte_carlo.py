@@ -124,11 +124,12 @@ def _identity(setup: Setup) -> dict[str, str]:
         occupancy=setup.occupancy,
         temperature=setup.plan.schedule.beta,
         ensemble=setup.plan.schedule._replace(beta=None),
-        moves=run.moves,
-        observables=(sorted(run.observables), [run.observables[name] for name in sorted(run.observables)]),
+        moves=(run.moves, [move.steps for move in run.moves]),
+        # The edges of histograms are no leaves.
+        observables=[(name, o, getattr(o, "edges", ())) for name, o in sorted(run.observables.items())],
         num_sweeps=setup.plan.num_sweeps,
         sample_every=setup.plan.sample_every,
-        exchange_every=setup.plan.exchange_every,
+        ladders=(setup.num_rungs or 0, setup.plan.exchange_every),
     )
 
 

@@ -323,7 +323,8 @@ class Proposed:
         sites, codes, log_ratio = self.function(key, state.occupancy)
         sites, codes = jnp.atleast_1d(sites), jnp.atleast_1d(codes).astype(jnp.int32)
         rows = self.sublattice[sites]
-        is_possible = jnp.all((rows >= 0) & (codes >= 0) & (codes < self.num_species[rows]))
+        is_possible = jnp.all((sites >= 0) & (sites < len(self.sublattice)))
+        is_possible &= jnp.all((rows >= 0) & (codes >= 0) & (codes < self.num_species[rows]))
         is_possible &= jnp.all(jnp.sum(sites[:, None] == sites[None, :], axis=1) == 1)
         codes = jnp.where(is_possible, codes, state.occupancy[sites].astype(jnp.int32))
         changes = jnp.zeros_like(state.counts)

@@ -45,6 +45,7 @@ class Setup(NamedTuple):
         conserved: `[chains, constraints]` numbers that the ensemble's moves never change.
         potentials: `[sweeps or 1, chains or rungs, sublattices, species]` eV, or None.
         temperature: `[sweeps or 1, chains or rungs]` kelvin.
+        num_rungs: rungs of each ladder; None if chains do not form ladders.
     """
 
     plan: Plan
@@ -56,16 +57,16 @@ class Setup(NamedTuple):
     conserved: np.ndarray
     potentials: np.ndarray | None
     temperature: np.ndarray
+    num_rungs: int | None = None
 
     def conditions(self) -> np.ndarray:
         """`[chains]` number that is the same where temperature and all else are, at the end of the run.
 
         On ladders it is the number of the rung.
         """
+        if self.num_rungs is not None:
+            return np.tile(np.arange(self.num_rungs), len(self.occupancy) // self.num_rungs)
         last = [np.asarray(leaf[-1]).reshape(leaf.shape[1], -1) for leaf in jax.tree.leaves(self.plan.schedule)]
-        num_chains, num_rungs = len(self.occupancy), len(last[0])
-        if num_rungs < num_chains:
-            return np.tile(np.arange(num_rungs), num_chains // num_rungs)
         return np.unique(np.concatenate(last, axis=1), axis=0, return_inverse=True)[1].ravel()
 
     def counts_by_label(self, counts: np.ndarray) -> np.ndarray:
@@ -108,6 +109,7 @@ def prepare(
     ensemble.check_start(problem, counts)
     moves = moves_of_ensemble(hamiltonian, sublattices, rules, settings.moves, occupancy)
     observables = named_observables(settings.observables)
+    _check_names(observables, hamiltonian.species.names)
     check_shapes(observables, *occupancy.shape)
     class_key, chain_root, exchange_key = jax.random.split(key, 3)
     chain_keys = jax.vmap(lambda chain: jax.random.fold_in(chain_root, chain))(jnp.arange(len(occupancy)))
@@ -143,6 +145,14 @@ def checked_start(hamiltonian: Hamiltonian, occupancy: Any, axes: str = "chains"
     if np.any((codes < 0) | (codes >= np.asarray(hamiltonian.species.num_species)[kind])):
         raise ValueError("`occupancy` has species codes that its sites do not allow.")
     return codes.astype(np.int8)
+
+
+def _check_names(observables: Mapping[str, Any], species: tuple[str, ...]) -> None:
+    """Names of observables are not those of what is kept anyway, nor of its labels."""
+    taken = {"energy", "counts", "species", "temperature", "condition", "sweep", "chain", "draw", *species}
+    clashes = sorted(taken & set(observables))
+    if clashes:
+        raise ValueError(f"observables cannot be named {clashes}, which results use: give them other names.")
 
 
 def _check_key(key: Any) -> None:

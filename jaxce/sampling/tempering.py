@@ -183,6 +183,7 @@ def run_tempering(
     ladders = codes.shape[:2]
     settings = Settings(num_sweeps, sample_every, observables, moves or _MOVES, until, folder, progress, exchange_every)
     setup = prepare(key, hamiltonian, codes.reshape(-1, codes.shape[2]), ensemble, kelvin, len(kelvin), settings)
+    setup = setup._replace(num_rungs=len(kelvin))
     _check_compositions(setup, ladders)
     result, ladder = perform(setup, settings, ladders)
     return _tempering_result(kelvin, result, ladder)

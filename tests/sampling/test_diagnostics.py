@@ -159,8 +159,6 @@ def test_few_draws_give_numbers_from_four_on(rng):
         find_equilibration,
         lambda values: heat_capacity(values, TEMPERATURE, 1),
         lambda values: susceptibility(values, TEMPERATURE, 1),
-        lambda values: summarize({"energy": values}),
-        lambda values: is_precise({"energy": values}, {"energy": 1}),
     ],
 )
 def test_samples_that_are_not_finite_or_have_no_chains_are_refused(statistic):
@@ -364,3 +362,19 @@ def test_arviz_reads_the_tree(rng):
     r_hat = float(arviz_stats.rhat(tree)["counts"].sel(species="Au"))
     assert r_hat == pytest.approx(split_r_hat(counts[..., 1]), abs=1e-3)
     assert set(arviz_stats.summary(tree).index) == {"energy", "counts[Cu]", "counts[Au]"}
+
+
+def test_a_series_that_is_not_finite_gives_nan_and_is_not_precise():
+    samples = np.random.default_rng(0).normal(size=(4, 50))
+    partly = np.where(samples > 2, np.nan, samples)
+    table = summarize({"energy": samples, "order": partly})
+    assert np.isfinite(table.loc[(0, "energy")]).all()
+    assert np.isnan(table.loc[(0, "order"), ["mean", "mcse", "ess", "r_hat"]]).all()
+    reached, table = is_precise({"energy": samples, "order": partly}, {"energy": 1.0, "order": 1.0})
+    assert not reached
+    assert table["is_precise"].tolist() == [True, False]
+    for statistic in (summarize, lambda quantities: is_precise(quantities, {"energy": 1.0})):
+        with pytest.raises(ValueError, match=r"\[chains, draws"):
+            statistic({"energy": np.arange(5)})
+        with pytest.raises(ValueError, match=r"shape is \(2, 0\)"):
+            statistic({"energy": np.zeros((2, 0))})

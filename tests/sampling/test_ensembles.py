@@ -310,6 +310,18 @@ def test_what_an_ensemble_cannot_be_is_said(shared, oxide, alloy):
         (lambda: run(alloy, jaxce.SemiGrand(), moves=jaxce.Moves(without_defaults=True)), "leaves no move"),
         (lambda: run(alloy, jaxce.SemiGrand(), moves=jaxce.Moves(flip_vectors=[{"A": {"Cu": 1}}])), "add up to 0"),
         (
+            lambda: run(shared, jaxce.Canonical("global"), moves=jaxce.Moves(sublattice_weights={"A": 0, "B": 0})),
+            "frozen",
+        ),
+        (
+            lambda: run(
+                oxide,
+                jaxce.SemiGrand(),
+                moves=jaxce.Moves(frozen_sites=[0, 1], flip_vectors=[{metal: {"Ni": -1, "Co": 1}}]),
+            ),
+            "all frozen",
+        ),
+        (
             lambda: run(alloy, jaxce.Canonical(), moves=jaxce.Moves(flip_vectors=[{"A": {"Cu": -1, "Au": 1}}])),
             "conserves",
         ),

@@ -167,6 +167,22 @@ def test_another_run_is_refused_with_the_reason(alloy, tmp_path):
             run(alloy, tmp_path, **keywords)
 
 
+def test_what_is_no_array_tells_runs_apart_too(alloy, tmp_path):
+    start = np.zeros((2, 8), dtype=np.int8)
+    histogram = lambda edges: {"first": jaxce.Histogram(first_one, edges)}
+    propose = lambda key, occupancy: (jax.random.randint(key, (), 0, 8), 1, 0.0)
+    moves = lambda steps: jaxce.Moves(proposals=[jaxce.Proposal(propose, steps)])
+    go = lambda edges, steps: jaxce.run_monte_carlo(
+        jax.random.key(0), alloy, start, jaxce.SemiGrand(), temperature=900.0, num_sweeps=2,
+        observables=histogram(edges), moves=moves(steps), folder=tmp_path,
+    )  # fmt: skip
+    go([0, 1, 2], 2)
+    with pytest.raises(ValueError, match="observables"):
+        go([0, 2, 4], 2)
+    with pytest.raises(ValueError, match="moves"):
+        go([0, 1, 2], 3)
+
+
 def test_a_damaged_checkpoint_is_refused(alloy, tmp_path):
     run(alloy, tmp_path)
     checkpoint = tmp_path / "checkpoint.npz"

@@ -182,12 +182,12 @@ def test_final_occupancies_and_observables_are_in_the_order_of_the_rungs(small_c
     energies = lambda occupancy: jaxce.energy(hamiltonian, occupancy)
     result = jaxce.run_tempering(
         jax.random.key(1), hamiltonian, start, jaxce.SemiGrand(), temperatures=TEMPERATURES, num_sweeps=21,
-        sample_every=3, observables={"occupancy": _as_floats, "energy": jaxce.Moments(energies)},
+        sample_every=3, observables={"occupancy": _as_floats, "moments": jaxce.Moments(energies)},
     )  # fmt: skip
     final = jaxce.energy(hamiltonian, jnp.asarray(result.occupancy))
     np.testing.assert_allclose(result.energy[:, :, -1], final, atol=1e-12)
     np.testing.assert_array_equal(result.observables["occupancy"][:, :, -1], result.occupancy)
-    np.testing.assert_allclose(result.observables["energy"].mean, result.energy.mean(axis=2), atol=1e-12)
+    np.testing.assert_allclose(result.observables["moments"].mean, result.energy.mean(axis=2), atol=1e-12)
     np.testing.assert_array_equal(result.counts[..., 1], result.observables["occupancy"].sum(axis=-1))
     tree = result.to_datatree()
     assert tree["posterior"]["energy"].sel(temperature=900).shape == (3, 7)
