@@ -13,7 +13,7 @@ from jaxce.sampling.ensembles import Rules
 from jaxce.sampling.flip_vectors import find_flip_vectors, is_connected
 from jaxce.sampling.move_classes import Change, MoveKind, build_moves, changes_of_vector, swap
 from jaxce.sampling.moves import Proposed, Substitutions
-from jaxce.sampling.sublattices import ActiveSublattice, species_axis
+from jaxce.sampling.sublattices import ActiveSublattice, count_species, species_axis
 from jaxce.tables import Hamiltonian
 
 # So many compositions are searched for whether moves connect them: about a tenth of a second.
@@ -74,21 +74,13 @@ def moves_of_ensemble(
         if not proposed:
             raise ValueError("`without_defaults` leaves no move: give `proposals`.")
         return proposed
-    counts = _movable_counts(sublattices, occupancy)
+    counts = count_species(sublattices, occupancy, only_movable=True)
     kinds = _kinds(sublattices, rules, choice, counts)
     if not proposed:
         _check_not_frozen(kinds, counts)
     moving = {change.sublattice for kind in kinds for change in kind.changes}
     steps = sum(len(sublattices[row].movable) for row in moving)
     return (*(build_moves(sublattices, kinds, steps) if kinds else ()), *proposed)
-
-
-def _movable_counts(sublattices: tuple[ActiveSublattice, ...], occupancy: np.ndarray) -> np.ndarray:
-    """`[chains, sublattices, species]` movable sites with each species code."""
-    codes = range(species_axis(sublattices))
-    return np.stack(
-        [np.stack([np.sum(occupancy[:, s.movable] == c, axis=1) for c in codes], axis=1) for s in sublattices], axis=1
-    )
 
 
 def _kinds(

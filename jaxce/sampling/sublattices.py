@@ -52,12 +52,13 @@ def find_sublattices(hamiltonian: Hamiltonian, frozen_sites: Iterable[int] = ())
     return tuple(found)
 
 
-def count_species(sublattices: tuple[ActiveSublattice, ...], occupancy: np.ndarray) -> np.ndarray:
-    """`[chains, sublattices, species]` sites of each sublattice with each species code; occupancy `[chains, sites]`."""
+def count_species(
+    sublattices: tuple[ActiveSublattice, ...], occupancy: np.ndarray, *, only_movable: bool = False
+) -> np.ndarray:
+    """`[chains, sublattices, species]` sites with each species code; occupancy `[chains, sites]`."""
     codes = range(species_axis(sublattices))
-    return np.stack(
-        [np.stack([np.sum(occupancy[:, s.sites] == c, axis=1) for c in codes], axis=1) for s in sublattices], axis=1
-    )
+    of_sites = [occupancy[:, s.movable if only_movable else s.sites] for s in sublattices]
+    return np.stack([np.stack([np.sum(part == code, axis=1) for code in codes], axis=1) for part in of_sites], axis=1)
 
 
 def species_axis(sublattices: tuple[ActiveSublattice, ...]) -> int:
