@@ -1,5 +1,7 @@
 """Every ensemble against full enumeration: histograms of states of small cells, from independent chains."""
 
+import dataclasses
+
 import ase.units
 import jax
 import jax.numpy as jnp
@@ -260,6 +262,20 @@ def _work(shared, result):
     first, second = (shared.sites(name) for name in ("A", "B"))
     work = 0.06 * shared.count("X", first) - 0.04 * shared.count("X", second) + 0.03 * shared.count("Mg", second)
     return work[rows]
+
+
+def test_a_pair_matrix_is_sampled_like_clusters():
+    lattice = np.array([[0, 2, 2], [2, 0, 2], [2, 2, 0.0]])
+    crystal = Crystal(jaxce.Prim(lattice, [[0, 0, 0]], [["Cu", "Au"]]), {2: 3.0}, 2)
+    matrix = np.random.default_rng(1).normal(scale=0.03, size=(16, 16))
+    term = jaxce.build_pair_term(crystal.supercell, matrix)
+    crystal.hamiltonian = dataclasses.replace(crystal.hamiltonian, terms=(*crystal.hamiltonian.terms, term))
+    log_weights = -np.asarray(jaxce.energy(crystal.hamiltonian, crystal.states)) / (ase.units.kB * KELVIN)
+    assert np.std(log_weights - crystal.log_boltzmann) > 0.5
+    crystal.check(crystal.run(np.zeros(8), jaxce.SemiGrand()), log_weights)
+    has_three = crystal.count("Au") == 3
+    result = crystal.run([1, 1, 1, 0, 0, 0, 0, 0], jaxce.Canonical())
+    crystal.check(result, np.where(has_three, log_weights, -np.inf))
 
 
 def test_chains_are_independent_although_they_share_the_kinds_of_moves(alloy):
