@@ -97,8 +97,8 @@ def _kinds(
         weight = weights[row] * len(sublattice.movable)
         if rules.is_swapped[row] and weight > 0:
             # With constraints, species that are not there now may come.
-            present = counts[:, row].any(axis=0) | (len(rules.conserved) > 0)
-            pairs = list(itertools.combinations([code for code in _codes(sublattice) if present[code]], 2))
+            present = [code for code in _codes(sublattice) if len(rules.conserved) or np.any(counts[:, row, code])]
+            pairs = list(itertools.combinations(present, 2))
             kinds += [MoveKind(swap(row, a, b), weight / len(pairs)) for a, b in pairs]
         if rules.is_flipped[row] and weight > 0:
             flips = list(itertools.combinations(_codes(sublattice), 2))

@@ -116,7 +116,7 @@ def prepare(
     run = Run(hamiltonian, moves, class_key, chain_keys, exchange_key, observables)
     dtype = jax.eval_shape(relative_energy, hamiltonian, jnp.asarray(occupancy[:1])).dtype
     as_dtype = lambda array: None if array is None else np.asarray(array, dtype=dtype)
-    beta = np.broadcast_to(as_dtype(1 / (ase.units.kB * kelvin)), (len(kelvin), num_conditions))
+    beta = np.broadcast_to(np.asarray(1 / (ase.units.kB * kelvin), dtype=dtype), (len(kelvin), num_conditions))
     weights = Weight(beta, *(as_dtype(array) for array in (rules.chemical_potentials, rules.stiffness, rules.centre)))
     plan = Plan(run, weights, settings.num_sweeps, settings.sample_every, settings.exchange_every)
     species = hamiltonian.species.names[:-1]
