@@ -152,11 +152,16 @@ def advance(
         progress, samples = jax.lax.cond(is_sampled, record, lambda *same: same, progress, samples)
         return progress, accepted, samples
 
-    shapes = jax.eval_shape(lambda progress: _sample(run, progress)[1], progress)
+    shapes = sample_shapes(run, progress)
     samples = jax.tree.map(lambda leaf: jnp.zeros((capacity, *leaf.shape), leaf.dtype), shapes)
     accepted = jnp.zeros(len(progress.reference), jnp.int32)
     progress, accepted, samples = jax.lax.fori_loop(0, num_rounds, one_round, (progress, accepted, samples))
     return progress, samples, accepted
+
+
+def sample_shapes(run: Run, progress: Progress) -> Samples:
+    """Shapes and dtypes of one sample; nothing is computed."""
+    return jax.eval_shape(lambda run, progress: _sample(run, progress)[1], run, progress)
 
 
 def _sweep(run: Run, progress: Progress, weights: Weight, number: Any) -> tuple[Progress, Any]:

@@ -12,7 +12,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxce.sampling.chains import Progress, Run, Samples, advance
+from jaxce.sampling.chains import Progress, Run, Samples, advance, sample_shapes
 from jaxce.sampling.weights import Weight
 
 # A call is as long as this, in seconds, as soon as the speed is known.
@@ -69,22 +69,17 @@ def run_chunks(plan: Plan, done: Done, listeners: list[Listener], next_stop: Cal
         listeners: told after every call, in their order.
         next_stop: the number of samples at which a call must end, given the number there is.
     """
-    shapes = jax.eval_shape(lambda progress: advance(progress, plan.run, *_first(plan), 1, 1), done.progress)[1]
-    capacity = _capacity(shapes, plan.num_sweeps // plan.sample_every)
+    capacity = _capacity(sample_shapes(plan.run, done.progress), plan.num_sweeps // plan.sample_every)
     sweeps_per_call = 1
     while done.sweeps < plan.num_sweeps:
         rounds, sweeps, is_sampled = _next_call(plan, done.sweeps, sweeps_per_call, capacity, next_stop)
         began = time.perf_counter()
         done, samples = _call(plan, done, rounds, sweeps, is_sampled, capacity)
         sweeps_per_call = _adapted(sweeps_per_call, rounds * sweeps, time.perf_counter() - began)
+        # All are told, whatever the first one says.
         if any([listener(done, samples) for listener in listeners]):
             break
     return done
-
-
-def _first(plan: Plan) -> tuple[Any, ...]:
-    """Arguments of `advance` that stand for any call, to learn shapes from."""
-    return _rows(plan.schedule, 0), *(jnp.zeros((), jnp.int32) for _ in range(3)), jnp.zeros((), bool)
 
 
 def _capacity(samples: Any, num_samples: int) -> int:

@@ -74,10 +74,10 @@ def run_monte_carlo(
     return perform(setup, settings)[0]
 
 
-def perform(setup: Setup, settings: Settings, ladders: tuple[int, int] | None = None) -> tuple[Any, Ladder | None]:
-    """Run to the end: the result, and where replicas are on ladders (`ladders`: the number of these, and of rungs)."""
-    plan = setup.plan
-    ladder = None if ladders is None else start_ladders(*ladders)
+def perform(setup: Setup, settings: Settings) -> tuple[MonteCarloResult, Ladder | None]:
+    """Run to the end: the result, and where replicas are on their ladders, if there are any."""
+    plan, num_rungs = setup.plan, setup.num_rungs
+    ladder = None if num_rungs is None else start_ladders(len(setup.occupancy) // num_rungs, num_rungs)
     start = start_progress(plan.run, jnp.asarray(setup.occupancy), jnp.asarray(setup.counts, jnp.int32), ladder)
     done = Done(start, 0, np.zeros(len(setup.occupancy), dtype=np.int64))
     keeper: SampleList | RunFolder = SampleList()

@@ -185,7 +185,7 @@ def run_tempering(
     setup = prepare(key, hamiltonian, codes.reshape(-1, codes.shape[2]), ensemble, kelvin, len(kelvin), settings)
     setup = setup._replace(num_rungs=len(kelvin))
     _check_compositions(setup, ladders)
-    result, ladder = perform(setup, settings, ladders)
+    result, ladder = perform(setup, settings)
     return _tempering_result(kelvin, result, ladder)
 
 

@@ -1,10 +1,8 @@
 """Parallel tempering against exact averages of small cells and long runs of another program."""
 
 import json
-import pathlib
 
 import ase.io
-import ase.units
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -258,8 +256,3 @@ def test_annealing_finds_the_ground_state(small_cell, exact):
     assert atoms.get_chemical_formula() == "Au8Cu8"
     with pytest.raises(ValueError, match="high > low"):
         jaxce.anneal(jax.random.key(1), hamiltonian, start, temperatures=(50, 2000))
-
-
-def test_the_reference_files_are_there():
-    assert pathlib.Path(cuau.DATA).is_dir()
-    assert ase.units.kB == pytest.approx(8.617330337217213e-05, rel=1e-6)
