@@ -1,5 +1,6 @@
 """The cluster term: energies from products, differences from environments."""
 
+import dataclasses
 import functools
 
 import jax
@@ -52,10 +53,10 @@ def _potentials(term: ClusterTerm, occupancy: Int[Array, "batch sites"]) -> Floa
 
 @term_site_potentials.register
 def _site_potentials(
-    term: ClusterTerm, occupancy: Int[Array, " sites"], site: Int[Array, ""], like: Int[Array, ""], changed: Changes
+    term: ClusterTerm, occupancy: Int[Array, " sites"], site: Int[Array, ""], changed: Changes
 ) -> Float[Array, " species"]:
-    fields = _local_fields(term, like, _neighbour_values(term, occupancy, site, like, changed))
-    return jnp.dot(_site_values_at(term, like), fields, precision="highest")
+    fields = _local_fields(term, site, _neighbour_values(term, occupancy, site, changed))
+    return jnp.dot(_site_values_at(term, site), fields, precision="highest")
 
 
 @term_site_tables.register
@@ -68,7 +69,7 @@ def _couplings(
     term: ClusterTerm, occupancy: Int[Array, " sites"], sites: Int[Array, " chosen"]
 ) -> Float[Array, "chosen species chosen species"]:
     def of_site(site):
-        values = _neighbour_values(term, occupancy, site, site, ())
+        values = _neighbour_values(term, occupancy, site, ())
         # The field is a polynomial, so its derivative with respect to a neighbour is exact, whatever the order.
         slopes = jax.jacrev(lambda v: _local_fields(term, site, v))(values)
         slopes = slopes.reshape(slopes.shape[0], -1, term.linear.shape[-1])
@@ -78,6 +79,24 @@ def _couplings(
     slopes = jax.vmap(of_site)(sites)
     values = _site_values_at(term, sites)
     return jnp.einsum("isf,ifjg,jtg->isjt", values, slopes, values, precision="highest")
+
+
+def site_fields(term: ClusterTerm, occupancy: Int[Array, " sites"]) -> Float[Array, "sites functions"]:
+    """Derivative of the energy of one occupancy with respect to each site function, eV; cells in blocks."""
+    values = _float_values(term, occupancy[None])
+    num_members = term.members.shape[1]
+    block = min(num_members, block_size(term.neighbours.shape[1] * len(values) * len(term.members), largest=4096))
+    num_blocks = -(-num_members // block)
+    # What a padded member sees is evaluated and dropped.
+    members = jnp.pad(term.members, ((0, 0), (0, num_blocks * block - num_members)))
+    blocks = jnp.swapaxes(members.reshape(len(members), num_blocks, block), 0, 1)
+
+    def of_block(members):
+        parts = _field_parts(dataclasses.replace(term, members=members), values)
+        return functools.reduce(jnp.add, parts)[..., 0]
+
+    fields = jnp.moveaxis(jax.lax.map(of_block, blocks), 0, 2).reshape(len(values), -1)
+    return fields[:, term.group * (num_blocks * block) + term.member].T
 
 
 def _site_values(term: ClusterTerm) -> Float[Array, "sites species functions"]:
@@ -100,20 +119,16 @@ def _environment_block(term: ClusterTerm) -> int:
 
 
 def _neighbour_values(
-    term: ClusterTerm, occupancy: Int[Array, " sites"], site: Int[Array, ""], like: Int[Array, ""], changed: Changes
+    term: ClusterTerm, occupancy: Int[Array, " sites"], site: Int[Array, ""], changed: Changes
 ) -> Float[Array, " slot_functions"]:
-    """Site functions of the neighbours of a site; `like` has neighbours of the same kinds in the same slots."""
-    kinds = term.products.kind[term.neighbours[like]]
-    tables = term.products.site_values[kinds].astype(term.linear.dtype)
-    tables = jnp.where(term.neighbours[like][:, None, None] < 0, jnp.zeros((), tables.dtype), tables)
+    """Site functions of the neighbours of a site."""
     neighbours = term.neighbours[site]
+    tables = _site_values_at(term, neighbours)
+    tables = jnp.where(neighbours[:, None, None] < 0, jnp.zeros((), tables.dtype), tables)
     codes = occupancy[neighbours]
     for other, code in changed:
         codes = jnp.where(neighbours == other.astype(neighbours.dtype), code.astype(codes.dtype), codes)
-    # Selecting is faster than a gather, and the tables are the same for all chains that share `like`.
-    zero = jnp.zeros((), tables.dtype)
-    chosen = [jnp.where((codes == code)[:, None], tables[:, code], zero) for code in range(tables.shape[1])]
-    return functools.reduce(jnp.add, chosen).ravel()
+    return jnp.take_along_axis(tables, codes[:, None, None].astype(jnp.int32), axis=1).ravel()
 
 
 def _local_fields(
@@ -122,7 +137,6 @@ def _local_fields(
     """Fields of one site, given the site functions of its neighbours."""
     table = term.table[term.group[site]]
     many = values[: term.quadratic.shape[-1]]
-    # Pairs and triplets in one sum: chains spend their time in the number of operations, not in their size.
     slopes = jnp.dot(term.quadratic[table], many, precision="highest")
     slopes = term.pair[table] + jnp.pad(slopes, ((0, 0), (0, len(values) - len(many))))
     fields = term.linear[table] + jnp.sum(slopes * values[None, :], axis=1)

@@ -109,9 +109,9 @@ def swap_energy(
 
     def of_one(occupancy, i, j):
         new_i, new_j, is_allowed = swapped_codes(hamiltonian.species, occupancy, i, j)
-        first = site_change(hamiltonian, occupancy, i, new_i)
+        first = _site_change(hamiltonian, occupancy, i, new_i)
         # The sites may share clusters: the second change is taken with the first already made.
-        second = site_change(hamiltonian, occupancy, j, new_j, changed=[(i, new_i)])
+        second = _site_change(hamiltonian, occupancy, j, new_j, changed=[(i, new_i)])
         return jnp.where(is_allowed, first + second, jnp.inf)
 
     return over_batch(jax.vmap(of_one), _LOCAL_BLOCK, (occupancy, 1), (i, 0), (j, 0))
@@ -125,7 +125,7 @@ def all_swap_energies(
     sites = jnp.asarray(sites)
 
     def of_one(occupancy):
-        potentials = jax.vmap(lambda site: _site_potentials(hamiltonian, occupancy, site, site))(sites)
+        potentials = jax.vmap(lambda site: _site_potentials(hamiltonian, occupancy, site))(sites)
         couplings = _added([term_couplings(term, occupancy, sites) for term in hamiltonian.terms])
         new_i, new_j, is_allowed = jax.vmap(
             lambda i: jax.vmap(lambda j: swapped_codes(hamiltonian.species, occupancy, i, j))(sites)
@@ -154,20 +154,15 @@ def relative_energy(hamiltonian: Hamiltonian, occupancy: Int[ArrayLike, "*batch 
     return over_batch(lambda o: _added([term_energy(term, o) for term in hamiltonian.terms]), None, (occupancy, 1))
 
 
-def site_change(
+def _site_change(
     hamiltonian: Hamiltonian,
     occupancy: Int[Array, " sites"],
     site: Int[Array, ""],
     code: Int[Array, ""],
-    like: Int[Array, ""] | None = None,
     changed: Changes = (),
 ) -> Float[Array, ""]:
-    """Energy change when one site of one occupancy takes another species code, eV; the kernel of chains.
-
-    `like` is a site with the same tables (`site_tables`), by default the site itself. `changed` are changes of other
-    sites that are already made, but not in `occupancy`.
-    """
-    potentials = _site_potentials(hamiltonian, occupancy, site, site if like is None else like, changed)
+    """Energy change when one site takes another species code; `changed` are made already, but not in `occupancy`."""
+    potentials = _site_potentials(hamiltonian, occupancy, site, changed)
     present = occupancy[site]
     for other, other_code in changed:
         present = jnp.where(other == site, other_code.astype(present.dtype), present)
@@ -184,10 +179,9 @@ def _site_potentials(
     hamiltonian: Hamiltonian,
     occupancy: Int[Array, " sites"],
     site: Int[Array, ""],
-    like: Int[Array, ""],
     changed: Changes = (),
 ) -> Float[Array, " species"]:
-    return _added([term_site_potentials(term, occupancy, site, like, changed) for term in hamiltonian.terms])
+    return _added([term_site_potentials(term, occupancy, site, changed) for term in hamiltonian.terms])
 
 
 def _added(parts: list[Any]) -> Array:

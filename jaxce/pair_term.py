@@ -29,17 +29,16 @@ def _energy(term: PairTerm, occupancy: Int[Array, "batch sites"]) -> Float[Array
 
 
 @term_potentials.register
-def _potentials(term: PairTerm, occupancy: Int[Array, "batch sites"]) -> Float[Array, "batch sites species"]:
+def pair_potentials(term: PairTerm, occupancy: Int[Array, "batch sites"]) -> Float[Array, "batch sites species"]:
+    """Energy of each species on each site, the others being as they are, eV."""
     # Each pair is in the energy twice, as (i, j) and as (j, i).
     return term.linear[None] + 2 * _pair_potentials(term, _one_hot(term, occupancy))
 
 
 @term_site_potentials.register
 def _site_potentials(
-    term: PairTerm, occupancy: Int[Array, " sites"], site: Int[Array, ""], like: Int[Array, ""], changed: Changes
+    term: PairTerm, occupancy: Int[Array, " sites"], site: Int[Array, ""], changed: Changes
 ) -> Float[Array, " species"]:
-    # Every site has its own row, which is as long as the occupancy: a copy of this costs no more.
-    del like
     for other, code in changed:
         occupancy = occupancy.at[other].set(code.astype(occupancy.dtype))
     row = jnp.take_along_axis(term.matrix[site], occupancy[None, :, None].astype(jnp.int32), axis=2)

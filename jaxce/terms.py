@@ -34,15 +34,11 @@ def term_potentials(term: Any, occupancy: Int[Array, "batch sites"]) -> Float[Ar
 
 @functools.singledispatch
 def term_site_potentials(
-    term: Any, occupancy: Int[Array, " sites"], site: Int[Array, ""], like: Int[Array, ""], changed: Changes
+    term: Any, occupancy: Int[Array, " sites"], site: Int[Array, ""], changed: Changes
 ) -> Float[Array, " species"]:
     """`term_potentials` of one site of one occupancy, at the cost of its neighbours only.
 
-    `like` is the site itself or one that looks the same (`term_site_tables`). Chains that are mapped over sites which
-    look alike share it, and with it the tables, which then are not gathered once for each chain.
-
-    `changed` are sites that have other species codes than the occupancy says. A chain that wrote them into its
-    occupancy, and perhaps took them back, would make XLA copy the occupancy in every step.
+    `changed` are sites that have other species codes than the occupancy says.
     """
     raise TypeError(f"{type(term).__name__} is no term of a Hamiltonian: register `term_site_potentials` for it.")
 

@@ -35,6 +35,9 @@ TABLE = (
     ("cluster_term.py",        "numpy jax jaxtyping",             "tables blocks site_species cluster_products terms"),
     ("pair_term.py",           "numpy jax jaxtyping",       "tables blocks site_species terms"),
     ("energies.py",            "numpy jax jaxtyping",       "tables blocks site_species terms cluster_term pair_term"),
+    ("energy_changes.py",      "jax jaxtyping",             "tables"),
+    ("pair_changes.py",        "jax jaxtyping",             "tables pair_term energy_changes"),
+    ("cluster_changes.py",     "numpy jax jaxtyping",       "tables cluster_term energy_changes pair_changes"),
     ("padding.py",             "numpy jax jaxtyping",       "tables"),
 
     # The bridge: the only file that sees both sides.
@@ -44,7 +47,8 @@ TABLE = (
     ("sampling/flip_vectors.py", "numpy scipy",              ""),
     ("sampling/diagnostics.py", "numpy pandas ase arviz_stats xarray", ""),
     ("sampling/*.py",          "numpy scipy pandas ase jax jaxtyping h5py rich",
-     "lattice.prim lattice.supercell tables energies correlation_vectors atomic_files sampling"),
+     "lattice.prim lattice.supercell tables energies energy_changes cluster_changes pair_changes correlation_vectors "
+     "atomic_files sampling"),
     ("observables.py",         "",                          "sampling"),
     ("cluster_expansion.py",   "numpy pandas jax jaxtyping", "lattice cluster_space model_file build energies"),
     ("fitting/*.py",           "numpy scipy pandas sklearn jax jaxtyping",

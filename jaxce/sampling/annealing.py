@@ -25,6 +25,7 @@ def anneal(
     moves: Moves | None = None,
     folder: str | os.PathLike | None = None,
     progress: bool = False,
+    method: str = "auto",
 ) -> MonteCarloResult:
     """Cool every chain from a high to a low temperature, in equal ratios from sweep to sweep.
 
@@ -42,6 +43,7 @@ def anneal(
         moves: as in `run_monte_carlo`.
         folder: as in `run_monte_carlo`.
         progress: as in `run_monte_carlo`.
+        method: as in `run_monte_carlo`.
 
     Returns:
         The run, with up to 100 samples on the way.
@@ -64,6 +66,7 @@ def anneal(
         moves=moves,
         folder=folder,
         progress=progress,
+        method=method,
     )
 
 

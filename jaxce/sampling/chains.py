@@ -1,7 +1,7 @@
-"""Many chains on the device: the loops over rounds, sweeps and steps, and what is recorded.
+"""Many chains on the device: the loops over rounds, sweeps and chains, and what is recorded.
 
 All random numbers of sweep s come from keys folded with s, so chains go the same way however the sweeps are cut into
-calls. Steps of one kind follow each other in a sweep, move by move; which class of move a step is, all chains share.
+calls. Which class of move a step is, all chains share.
 """
 
 import functools
@@ -12,7 +12,9 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
 from jaxce.energies import relative_energy
-from jaxce.sampling.moves import State, settle, step
+from jaxce.energy_changes import EnergyChanges
+from jaxce.sampling.chain_sweep import Cache, start_cache, sweep_of_chain
+from jaxce.sampling.moves import State
 from jaxce.sampling.replica_exchange import Ladder, exchange_replicas
 from jaxce.sampling.weights import Weight
 from jaxce.tables import Hamiltonian
@@ -23,6 +25,7 @@ class Run(NamedTuple):
 
     Attributes:
         hamiltonian: the Hamiltonian.
+        changes: its energy changes.
         moves: the moves of a sweep, in their order.
         class_key: key of the classes of moves.
         chain_keys: `[chains]` keys.
@@ -31,6 +34,7 @@ class Run(NamedTuple):
     """
 
     hamiltonian: Hamiltonian
+    changes: EnergyChanges
     moves: tuple[Any, ...]
     class_key: Any
     chain_keys: Any
@@ -43,6 +47,7 @@ class Progress(NamedTuple):
 
     Attributes:
         states: states of all chains.
+        caches: what they keep for the choice and the use of fields.
         reference: `[chains]` eV from which the energies of the states count; without the Hamiltonian's constant.
         lowest_energy: `[chains]` lowest energy after any sweep, eV.
         lowest_occupancy: `[chains, sites]` its occupancy.
@@ -52,6 +57,7 @@ class Progress(NamedTuple):
     """
 
     states: State
+    caches: Cache
     reference: Float[Array, " chains"]
     lowest_energy: Float[Array, " chains"]
     lowest_occupancy: Int[Array, "chains sites"]
@@ -87,6 +93,7 @@ def start_progress(
     }
     return Progress(
         states=State(occupancy, jnp.zeros_like(energy), counts),
+        caches=jax.jit(start_cache)(run.changes, run.moves, occupancy),
         reference=energy,
         # Copies: a buffer that is given away is given away once.
         lowest_energy=jnp.copy(energy),
@@ -170,50 +177,25 @@ def _sweep(run: Run, progress: Progress, weights: Weight, number: Any) -> tuple[
     if ladder is not None:
         weights = jax.tree.map(lambda leaf: leaf[ladder.rung], weights)
     class_key = jax.random.fold_in(run.class_key, number)
-    keys = jax.vmap(lambda key: jax.random.fold_in(key, number))(run.chain_keys)
-    states, accepted = progress.states, jnp.zeros(len(progress.reference), jnp.int32)
-    for index, move in enumerate(run.moves):
-        move_keys = jax.vmap(lambda key, index=index: jax.random.fold_in(key, index))(keys)
-        chosen = move.classes(jax.random.fold_in(class_key, index))
-        states, more = _steps(run.hamiltonian, move, states, weights, move_keys, chosen)
-        accepted += more
+    chosen = [move.classes(jax.random.fold_in(class_key, index)) for index, move in enumerate(run.moves)]
+
+    def of_chain(chain):
+        state, cache, weight, key = chain
+        key = jax.random.fold_in(key, number)
+        return sweep_of_chain(run.changes, run.moves, chosen, (state, cache), weight, key, number)
+
+    chains = (progress.states, progress.caches, weights, run.chain_keys)
+    over_chains = jax.vmap(of_chain) if run.changes.is_mapped else functools.partial(jax.lax.map, of_chain)
+    states, caches = over_chains(chains)
     energy = progress.reference + states.energy
     is_lower = energy < progress.lowest_energy
     progress = progress._replace(
         states=states,
+        caches=caches,
         lowest_energy=jnp.where(is_lower, energy, progress.lowest_energy),
         lowest_occupancy=jnp.where(is_lower[:, None], states.occupancy, progress.lowest_occupancy),
     )
-    return progress, accepted
-
-
-def _steps(hamiltonian: Hamiltonian, move: Any, states: State, weights: Weight, keys: Any, chosen: Any) -> Any:
-    """All steps of one move in a sweep."""
-    dtype = states.energy.dtype
-    draws = jax.vmap(lambda key: move.draws(key, dtype), out_axes=1)(keys)
-
-    def step_of_all(states, draws_and_class):
-        draws, one_class = draws_and_class
-        one_step = lambda draws, state, weight: step(move, draws, state, hamiltonian, weight, one_class)
-        states, proposals = jax.vmap(one_step)(draws, states, weights)
-        return states, proposals.is_accepted
-
-    def step_of_one(state, draws_and_class):
-        draws, one_class = draws_and_class
-        proposal = move.propose(draws, state, hamiltonian, weight, one_class)
-        # A branch that is taken or not: what a single chain writes is in place for any number of sites.
-        state = jax.lax.cond(proposal.is_accepted, settle, lambda state, _: state, state, proposal)
-        return state, proposal.is_accepted
-
-    states = jax.vmap(move.start)(states)
-    if len(states.energy) == 1:
-        state, weight = jax.tree.map(lambda leaf: leaf[0], (states, weights))
-        draws = jax.tree.map(lambda leaf: leaf[:, 0], draws)
-        state, is_accepted = jax.lax.scan(step_of_one, state, (draws, chosen))
-        states, is_accepted = jax.tree.map(lambda leaf: leaf[None], state), is_accepted[:, None]
-    else:
-        states, is_accepted = jax.lax.scan(step_of_all, states, (draws, chosen))
-    return states._replace(lists=None), jnp.sum(is_accepted, axis=0, dtype=jnp.int32)
+    return progress, caches.num_accepted
 
 
 def _exchanged(run: Run, progress: Progress, ladder: Ladder, rung_weights: Weight, number: Any) -> Progress:

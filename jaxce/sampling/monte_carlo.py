@@ -38,6 +38,7 @@ def run_monte_carlo(
     until: Precision | Mapping[str, float | int] | None = None,
     folder: str | os.PathLike | None = None,
     progress: bool = False,
+    method: str = "auto",
 ) -> MonteCarloResult:
     """Run one Markov chain from each occupancy.
 
@@ -63,13 +64,17 @@ def run_monte_carlo(
         folder: a folder for samples and checkpoints. If it holds this same run, unfinished, the run goes on, bit for
             bit as if it had never stopped; another run is refused.
         progress: whether to show a bar with the rate, the time left, acceptance and energy.
+        method: how energy changes are found. "environment": from the neighbours of the sites, for each proposal;
+            "fields": from energies that are kept up to date, which is faster where few proposals are accepted; "auto":
+            for each chain and sweep, whichever suits the acceptance of the sweep before. The chains are the same but
+            for rounding.
 
     Raises:
         ValueError: if shapes disagree, a temperature is not positive, a species is unknown, a chain is frozen, the
             start breaks the ensemble's constraint, or the folder holds another run.
     """
     codes = checked_start(hamiltonian, occupancy)
-    settings = Settings(num_sweeps, sample_every, observables, moves or _MOVES, until, folder, progress)
+    settings = Settings(num_sweeps, sample_every, observables, moves or _MOVES, until, folder, progress, method)
     setup = prepare(key, hamiltonian, codes, ensemble, temperature, len(codes), settings)
     return perform(setup, settings)[0]
 
@@ -125,6 +130,7 @@ def _identity(setup: Setup) -> dict[str, str]:
         temperature=setup.plan.schedule.beta,
         ensemble=setup.plan.schedule._replace(beta=None),
         moves=(run.moves, [move.steps for move in run.moves]),
+        method=(run.changes.method, run.changes.is_mapped),
         # The edges of histograms are no leaves.
         observables=[(name, o, getattr(o, "edges", ())) for name, o in sorted(run.observables.items())],
         num_sweeps=setup.plan.num_sweeps,

@@ -1,14 +1,13 @@
 """Moves of one chain: proposals that cost the same for any number of sites.
 
 A move offers `classes(key)` (kinds of steps, shared by all chains) and `draws(key, dtype)` (random numbers of one
-chain), both for the steps of one sweep; `start(state)`, once in a sweep; and `propose(draws, state, hamiltonian,
-weight, chosen) -> proposal`, which decides. `settle(state, proposal)` gives the next state, and `step` does both. They
-are for one chain, to be mapped over chains and scanned over steps. All that is read is read by `propose`, all that is
-written by `settle`: of a loop that reads between writes XLA copies the state in every step.
+chain), both for the steps of one sweep; `start(state)`, once in a sweep; and `propose(draws, state, changes, weight,
+chosen) -> proposal`, which decides. `settle(state, proposal, changes)` gives the next state. They are for one chain, to
+be scanned over steps and run, or mapped, over chains. All that is read is read by `propose`, or by `settle` before it
+writes: of a loop that reads between writes XLA copies the state in every step.
 """
 
 import dataclasses
-import functools
 import typing
 from collections.abc import Callable
 from typing import Any, NamedTuple
@@ -17,9 +16,8 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int, UInt
 
-from jaxce.energies import site_change
+from jaxce.energy_changes import EnergyChanges, Substitution
 from jaxce.sampling.weights import Weight, log_weight_change
-from jaxce.tables import Hamiltonian
 
 
 class SiteLists(NamedTuple):
@@ -41,12 +39,14 @@ class State(NamedTuple):
         occupancy: `[sites]` species codes.
         energy: `[]` eV, counted from the last full evaluation.
         counts: `[sublattices, species]` sites of each active sublattice with each species code.
+        memory: what energy changes need besides (`EnergyChanges.start`); None between sweeps.
         lists: lists of the move under way; None between moves.
     """
 
     occupancy: Int[Array, " sites"]
     energy: Float[Array, ""]
     counts: Int[Array, "sublattices species"]
+    memory: Any = None
     lists: Any = None
 
 
@@ -69,7 +69,7 @@ class Proposal(NamedTuple):
         is_accepted: `[]`.
         energy_change: `[]` eV.
         count_changes: `[sublattices, species]` what it adds to the state's counts.
-        occupancy: the sites that change and their species codes.
+        move: the sites that change and their species codes.
         lists: the entries of the lists that change; None if the move has no lists.
         list_counts: `[lists]` what it adds to the numbers of sites in the lists; or None.
     """
@@ -77,7 +77,7 @@ class Proposal(NamedTuple):
     is_accepted: Bool[Array, ""]
     energy_change: Float[Array, ""]
     count_changes: Int[Array, "sublattices species"]
-    occupancy: Writes
+    move: Substitution
     lists: Writes | None = None
     list_counts: Any = None
 
@@ -86,11 +86,11 @@ class Draws(NamedTuple):
     """Random numbers of steps.
 
     Attributes:
-        bits: `[changes + 1]` a random word for each site that changes, and one for the direction.
+        words: a random word for each site that changes, and one for the direction; each `[]`.
         log_uniform: `[]` logarithm of a uniform number.
     """
 
-    bits: UInt[Array, "*steps words"]
+    words: tuple[UInt[Array, "*steps"], ...]
     log_uniform: Float[Array, "*steps"]
 
 
@@ -138,8 +138,10 @@ class Substitutions:
 
     def draws(self, key: Any, dtype: Any) -> Draws:
         """Random numbers of the steps of a sweep. The key is consumed."""
-        bits = jax.random.bits(key, (self.steps, self.group.shape[1] + 2), jnp.uint32)
-        return Draws(bits[:, 1:], log_uniform(bits[:, 0], dtype))
+        # In one row: several numbers for each step would take four times as long.
+        num_words = self.group.shape[1] + 2
+        words = jax.random.bits(key, (num_words * self.steps,), jnp.uint32).reshape(num_words, self.steps)
+        return Draws(tuple(words[1:]), log_uniform(words[0], dtype))
 
     def start(self, state: State) -> State:
         """The state with lists of its sites."""
@@ -157,22 +159,23 @@ class Substitutions:
         return state._replace(lists=SiteLists(sites, jnp.sum(is_species, axis=2, dtype=jnp.int32).ravel()))
 
     def propose(
-        self, draws: Draws, state: State, hamiltonian: Hamiltonian, weight: Weight, chosen: Int[Array, ""]
+        self, draws: Draws, state: State, changes: EnergyChanges, weight: Weight, chosen: Int[Array, ""]
     ) -> Proposal:
         """The chosen class at random sites, decided by the rule of Metropolis and Hastings."""
-        is_forward = draws.bits[-1] % 2 == 0
-        changes = range(self.group.shape[1])
-        group = [self.group[chosen, m] for m in changes]
-        first, second = ([codes[chosen, m] for m in changes] for codes in (self.old, self.new))
-        old = [jnp.where(is_forward, first[m], second[m]) for m in changes]
-        new = [jnp.where(is_forward, second[m], first[m]) for m in changes]
+        is_forward = draws.words[-1] % 2 == 0
+        places = range(self.group.shape[1])
+        group = [self.group[chosen, m] for m in places]
+        forward = [(self.old[chosen, m], self.new[chosen, m]) for m in places]
+        old = [jnp.where(is_forward, first, second) for first, second in forward]
+        new = [jnp.where(is_forward, second, first) for first, second in forward]
         sites, log_ways, lists, list_counts = self._draw_sites(draws, state.lists, group, old, new)
-        like = sites if self.like is None else [self.like[group[m]] for m in changes]
-        delta = energy_change(hamiltonian, state.occupancy, sites, new, like)
+        like = sites if self.like is None else [self.like[group[m]] for m in places]
+        move = Substitution(sites, old, new, like, forward)
+        delta = changes.change(state.memory, move)
         count_changes = jnp.where(is_forward, self.count_changes[chosen], -self.count_changes[chosen])
         log_change = log_weight_change(delta, state.counts, count_changes, weight)
         is_accepted = draws.log_uniform < log_change + log_ways
-        return Proposal(is_accepted, delta, count_changes, Writes(sites, new), lists, list_counts)
+        return Proposal(is_accepted, delta, count_changes, move, lists, list_counts)
 
     def _draw_sites(self, draws, lists, group, old, new):
         """Draw one site after the other from the lists of their old species, to go into those of their new ones.
@@ -183,29 +186,30 @@ class Substitutions:
         longest, dtype = self.group_sites.shape[1], draws.log_uniform.dtype
         taken = [g * self.num_species + code for g, code in zip(group, old, strict=True)]
         given = [g * self.num_species + code for g, code in zip(group, new, strict=True)]
-        sites, fillers, places, log_ways = [], [], [], jnp.zeros((), dtype)
+        sites, fillers, places, lefts = [], [], [], []
         for m, of in enumerate(taken):
             left = lists.counts[of] - _number_of(of, taken[:m])
-            place = of * longest + (draws.bits[m] % jnp.maximum(left, 1).astype(jnp.uint32)).astype(jnp.int32)
+            place = of * longest + (draws.words[m] % jnp.maximum(left, 1).astype(jnp.uint32)).astype(jnp.int32)
             last = of * longest + jnp.maximum(left - 1, 0)
             # The last site of the list fills the place; later draws from the same list see that.
             sites.append(_seen(lists.sites[place], place, places, fillers))
             fillers.append(_seen(lists.sites[last], last, places, fillers))
             places.append(place)
-            log_ways += jnp.log(jnp.maximum(left, 0).astype(dtype))
-        ends, log_ways_back = [], jnp.zeros((), dtype)
+            lefts.append(jnp.maximum(left, 0).astype(dtype))
+        # One ratio, of which one logarithm is taken: these take long.
+        ends, ways = [], jnp.ones((), dtype)
         for m, of in enumerate(given):
             count = lists.counts[of] - _number_of(of, taken) + _number_of(of, given[:m])
             ends.append(of * longest + count)
             # Below 1 only where sites are missing.
-            log_ways_back += jnp.log(jnp.maximum(count + 1, 1).astype(dtype))
+            ways *= lefts[m] / jnp.maximum(count + 1, 1).astype(dtype)
         # Compared with all lists: faster than to write single counts.
         index = jnp.arange(len(lists.counts), dtype=jnp.int32)
         list_counts = sum(
             (index == into).astype(jnp.int32) - (index == out).astype(jnp.int32)
             for out, into in zip(taken, given, strict=True)
         )
-        return sites, log_ways - log_ways_back, Writes([*places, *ends], [*fillers, *sites]), list_counts
+        return sites, jnp.log(ways), Writes([*places, *ends], [*fillers, *sites]), list_counts
 
 
 def log_uniform(bits: UInt[Array, "*steps"], dtype: Any) -> Float[Array, "*steps"]:
@@ -229,38 +233,19 @@ def _seen(site: Any, place: Any, places: list[Any], fillers: list[Any]) -> Any:
     return site
 
 
-def energy_change(
-    hamiltonian: Hamiltonian, occupancy: Int[Array, " sites"], sites: Any, codes: Any, like: Any
-) -> Float[Array, ""]:
-    """Energy change when sites get new species codes, eV; `like` are sites with the same tables."""
-    deltas = []
-    for m, site in enumerate(sites):
-        # The sites may share clusters: each change is taken with those before it already made.
-        changed = list(zip(sites[:m], codes[:m], strict=True))
-        deltas.append(site_change(hamiltonian, occupancy, site, codes[m], like[m], changed))
-    return functools.reduce(jnp.add, deltas)
-
-
-def step(
-    move: Any, draws: Any, state: State, hamiltonian: Hamiltonian, weight: Weight, chosen: Int[Array, ""]
-) -> tuple[State, Proposal]:
-    """The next state and what was proposed."""
-    proposal = move.propose(draws, state, hamiltonian, weight, chosen)
-    return settle(state, proposal), proposal
-
-
-def settle(state: State, proposal: Proposal) -> State:
+def settle(state: State, proposal: Proposal, changes: EnergyChanges) -> State:
     """The state with the move made if it was accepted."""
-    is_accepted = proposal.is_accepted
+    is_accepted, move = proposal.is_accepted, proposal.move
     added = lambda old, change: old + jnp.where(is_accepted, change, jnp.zeros_like(change))
     lists = state.lists
     if proposal.lists is not None:
         written = _written(lists.sites, proposal.lists, is_accepted)
         lists = SiteLists(written, added(lists.counts, proposal.list_counts))
     return State(
-        _written(state.occupancy, proposal.occupancy, is_accepted),
+        _written(state.occupancy, Writes(move.sites, move.new), is_accepted),
         added(state.energy, proposal.energy_change),
         added(state.counts, proposal.count_changes),
+        changes.settle(state.memory, move, is_accepted),
         lists,
     )
 
@@ -315,21 +300,24 @@ class Proposed:
         return state
 
     def propose(
-        self, draws: Any, state: State, hamiltonian: Hamiltonian, weight: Weight, chosen: Int[Array, ""]
+        self, draws: Any, state: State, changes: EnergyChanges, weight: Weight, chosen: Int[Array, ""]
     ) -> Proposal:
         """The change of the user's function, decided by the rule of Metropolis and Hastings."""
         del chosen
         key, log_uniform = draws
         sites, codes, log_ratio = self.function(key, state.occupancy)
         sites, codes = jnp.atleast_1d(sites), jnp.atleast_1d(codes).astype(jnp.int32)
-        rows = self.sublattice[sites]
         is_possible = jnp.all((sites >= 0) & (sites < len(self.sublattice)))
+        sites = sites.astype(jnp.int32)
+        rows = self.sublattice[sites]
         is_possible &= jnp.all((rows >= 0) & (codes >= 0) & (codes < self.num_species[rows]))
         is_possible &= jnp.all(jnp.sum(sites[:, None] == sites[None, :], axis=1) == 1)
-        codes = jnp.where(is_possible, codes, state.occupancy[sites].astype(jnp.int32))
-        changes = jnp.zeros_like(state.counts)
-        changes = changes.at[rows, state.occupancy[sites].astype(jnp.int32)].add(-1).at[rows, codes].add(1)
-        delta = energy_change(hamiltonian, state.occupancy, list(sites), list(codes), list(sites))
-        log_change = log_weight_change(delta, state.counts, changes, weight)
+        old = state.occupancy[sites].astype(jnp.int32)
+        codes = jnp.where(is_possible, codes, old)
+        count_changes = jnp.zeros_like(state.counts).at[rows, old].add(-1).at[rows, codes].add(1)
+        forward = list(zip(old, codes, strict=True))
+        move = Substitution(list(sites), list(old), list(codes), list(sites), forward)
+        delta = changes.change(state.memory, move)
+        log_change = log_weight_change(delta, state.counts, count_changes, weight)
         is_accepted = is_possible & (log_uniform < log_change + jnp.asarray(log_ratio, delta.dtype))
-        return Proposal(is_accepted, delta, changes, Writes(list(sites), list(codes)))
+        return Proposal(is_accepted, delta, count_changes, move)

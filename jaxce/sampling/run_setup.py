@@ -9,7 +9,13 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+# The terms register themselves.
+from jaxce import (
+    cluster_changes as cluster_changes,
+    pair_changes as pair_changes,
+)
 from jaxce.energies import relative_energy
+from jaxce.energy_changes import energy_changes
 from jaxce.sampling.chains import Run
 from jaxce.sampling.chunks import Plan
 from jaxce.sampling.ensemble_moves import Moves, moves_of_ensemble
@@ -29,6 +35,7 @@ class Settings(NamedTuple):
     until: Any
     folder: Any
     progress: bool
+    method: str
     exchange_every: int = 1
 
 
@@ -113,7 +120,9 @@ def prepare(
     check_shapes(observables, *occupancy.shape)
     class_key, chain_root, exchange_key = jax.random.split(key, 3)
     chain_keys = jax.vmap(lambda chain: jax.random.fold_in(chain_root, chain))(jnp.arange(len(occupancy)))
-    run = Run(hamiltonian, moves, class_key, chain_keys, exchange_key, observables)
+    is_mapped = jax.default_backend() != "cpu"
+    changes = energy_changes(hamiltonian, settings.method, is_mapped=is_mapped)
+    run = Run(hamiltonian, changes, moves, class_key, chain_keys, exchange_key, observables)
     dtype = jax.eval_shape(relative_energy, hamiltonian, jnp.asarray(occupancy[:1])).dtype
     as_dtype = lambda array: None if array is None else np.asarray(array, dtype=dtype)
     beta = np.broadcast_to(np.asarray(1 / (ase.units.kB * kelvin), dtype=dtype), (len(kelvin), num_conditions))

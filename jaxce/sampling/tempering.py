@@ -149,6 +149,7 @@ def run_tempering(
     until: Precision | Mapping[str, float | int] | None = None,
     folder: str | os.PathLike | None = None,
     progress: bool = False,
+    method: str = "auto",
 ) -> TemperingResult:
     """Parallel tempering of several independent ladders.
 
@@ -171,6 +172,7 @@ def run_tempering(
         until: as in `run_monte_carlo`, for every rung.
         folder: as in `run_monte_carlo`.
         progress: as in `run_monte_carlo`.
+        method: as in `run_monte_carlo`.
 
     Raises:
         ValueError: as `run_monte_carlo`; if there are fewer than two temperatures; or if the replicas of a ladder have
@@ -181,7 +183,9 @@ def run_tempering(
         raise ValueError(f"`temperatures` must be two or more numbers, but has shape {kelvin.shape}.")
     codes = _starts(hamiltonian, occupancy, len(kelvin))
     ladders = codes.shape[:2]
-    settings = Settings(num_sweeps, sample_every, observables, moves or _MOVES, until, folder, progress, exchange_every)
+    settings = Settings(
+        num_sweeps, sample_every, observables, moves or _MOVES, until, folder, progress, method, exchange_every
+    )
     setup = prepare(key, hamiltonian, codes.reshape(-1, codes.shape[2]), ensemble, kelvin, len(kelvin), settings)
     setup = setup._replace(num_rungs=len(kelvin))
     _check_compositions(setup, ladders)

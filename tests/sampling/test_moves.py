@@ -13,7 +13,8 @@ from jax.tree_util import Partial
 from scipy.stats import chisquare
 
 import jaxce
-from jaxce.sampling import chains, move_classes
+from jaxce.energy_changes import energy_changes
+from jaxce.sampling import move_classes
 from jaxce.sampling.move_classes import Change, MoveKind, build_moves, changes_of_vector, swap
 from jaxce.sampling.moves import Draws, Proposed, State, settle
 from jaxce.sampling.sublattices import count_species, find_sublattices
@@ -29,11 +30,13 @@ class Crystal(NamedTuple):
     supercell: Any
     hamiltonian: Any
     sublattices: Any
+    changes: Any
 
     def state(self, occupancy):
-        occupancy = np.asarray(occupancy, dtype=np.int8)
-        counts = count_species(self.sublattices, occupancy[None])[0]
-        return State(jnp.asarray(occupancy), jnp.zeros(()), jnp.asarray(counts, jnp.int32))
+        occupancy = jnp.asarray(occupancy, jnp.int8)
+        counts = count_species(self.sublattices, np.asarray(occupancy)[None])[0]
+        memory = self.changes.start(occupancy, self.changes.fields(occupancy))
+        return State(occupancy, jnp.zeros(()), jnp.asarray(counts, jnp.int32), memory)
 
     def random_state(self, seed):
         numbers = self.supercell.prim.num_species[self.supercell.prim_sites]
@@ -45,7 +48,8 @@ def crystal_of(prim, cutoffs, transformation, scale=0.02):
     ecis = np.random.default_rng(0).normal(scale=scale, size=space.num_correlations)
     supercell = jaxce.Supercell(prim, transformation)
     hamiltonian = jaxce.build_hamiltonian(jaxce.ClusterExpansion(space, ecis * space.multiplicities), supercell)
-    return Crystal(supercell, hamiltonian, find_sublattices(hamiltonian))
+    changes = energy_changes(hamiltonian, "environment", is_mapped=True)
+    return Crystal(supercell, hamiltonian, find_sublattices(hamiltonian), changes)
 
 
 @pytest.fixture(scope="module")
@@ -122,15 +126,15 @@ def some_case(request):
 
 
 @jax.jit
-def walked(move, hamiltonian, state, weight, key):
+def walked(move, changes, state, weight, key):
     """All states and proposals of the steps of one sweep."""
     class_key, draw_key = jax.random.split(key)
     steps = (move.draws(draw_key, state.energy.dtype), move.classes(class_key))
 
     def step(state, draws_and_class):
         draws, chosen = draws_and_class
-        proposal = move.propose(draws, state, hamiltonian, weight, chosen)
-        state = settle(state, proposal)
+        proposal = move.propose(draws, state, changes, weight, chosen)
+        state = settle(state, proposal, changes)
         return state, (state, proposal)
 
     return jax.lax.scan(step, move.start(state), steps)[1]
@@ -167,7 +171,7 @@ def assert_same(first, second):
 def test_lists_counts_and_energies_are_right_after_every_step(case):
     crystal, move = case
     start = crystal.random_state(1)
-    states, proposals = walked(move, crystal.hamiltonian, start, Weight(jnp.asarray(BETA / 3)), jax.random.key(2))
+    states, proposals = walked(move, crystal.changes, start, Weight(jnp.asarray(BETA / 3)), jax.random.key(2))
     is_accepted = np.asarray(proposals.is_accepted)
     assert 0.1 < is_accepted.mean() < 0.9
     occupancies = np.asarray(states.occupancy)
@@ -182,7 +186,7 @@ def test_lists_counts_and_energies_are_right_after_every_step(case):
         assert listed(move, lists) == expected_lists(move, occupancy)
         # What is drawn changes, and nothing else; nothing at all if it is rejected.
         changed = np.flatnonzero(occupancy != before).tolist()
-        drawn = sorted(int(place[index]) for place in proposals.occupancy.places)
+        drawn = sorted(int(place[index]) for place in proposals.move.sites)
         assert changed == (drawn if is_accepted[index] else [])
         before = occupancy
     # As if built anew.
@@ -195,13 +199,13 @@ def test_a_rejected_step_changes_nothing(some_case):
     state = started(move, crystal.random_state(3))
     draws = move.draws(jax.random.key(4), jnp.float64)
     draws = jax.tree.map(lambda leaf: leaf[:64], draws)
-    is_forward = np.asarray(draws.bits[:, -1] % 2 == 0)
+    is_forward = np.asarray(draws.words[-1] % 2 == 0)
 
     @jax.jit
     def step(log_uniform, beta, chosen):
-        one = lambda d: move.propose(d, state, crystal.hamiltonian, Weight(beta), chosen)
+        one = lambda d: move.propose(d, state, crystal.changes, Weight(beta), chosen)
         proposals = jax.vmap(one)(draws._replace(log_uniform=jnp.full(64, log_uniform)))
-        return proposals, jax.vmap(settle, in_axes=(None, 0))(state, proposals)
+        return proposals, jax.vmap(settle, in_axes=(None, 0, None))(state, proposals, crystal.changes)
 
     for chosen in range(len(move.cumulative)):
         # Any rise of the energy is refused, ...
@@ -237,8 +241,8 @@ def test_sites_that_are_missing_are_never_drawn(quaternary, kind):
     @jax.jit
     @jax.vmap
     def step(draws):
-        proposal = move.propose(draws, state, quaternary.hamiltonian, Weight(jnp.asarray(BETA)), jnp.int32(0))
-        return proposal.is_accepted, settle(state, proposal)
+        proposal = move.propose(draws, state, quaternary.changes, Weight(jnp.asarray(BETA)), jnp.int32(0))
+        return proposal.is_accepted, settle(state, proposal, quaternary.changes)
 
     is_accepted, after = step(draws)
     assert not np.any(is_accepted)
@@ -254,10 +258,10 @@ def test_two_sites_from_one_list_are_any_two_with_equal_probability(quaternary):
     state = started(move, quaternary.state(occupancy))
     draws = move.draws(jax.random.key(1), jnp.float64)
     # Forwards all of them: backwards there is nothing to draw.
-    draws = draws._replace(bits=draws.bits.at[:, -1].set(0))
+    draws = draws._replace(words=(*draws.words[:-1], jnp.zeros_like(draws.words[-1])))
     weight = Weight(jnp.zeros(()))
     proposals = jax.jit(
-        jax.vmap(lambda d: move.propose(d, state, quaternary.hamiltonian, weight, jnp.int32(0)).occupancy.places)
+        jax.vmap(lambda d: move.propose(d, state, quaternary.changes, weight, jnp.int32(0)).move.sites)
     )(draws)
     first, second = (np.asarray(places) for places in proposals)
     pairs = list(itertools.permutations(sites[:5].tolist(), 2))
@@ -272,7 +276,7 @@ def test_both_directions_and_all_classes_are_chosen_in_proportion(quaternary):
     state = started(move, quaternary.random_state(0))
     draws, classes = move.draws(jax.random.key(0), jnp.float64), move.classes(jax.random.key(1))
     weight = Weight(jnp.zeros(()))
-    propose = lambda d, chosen: move.propose(d, state, quaternary.hamiltonian, weight, chosen).count_changes
+    propose = lambda d, chosen: move.propose(d, state, quaternary.changes, weight, chosen).count_changes
     changes = np.asarray(jax.jit(jax.vmap(propose))(draws, classes))[:, 0]
     for kind, weights in zip(kinds, [1, 1, 1, 2, 2, 3], strict=True):
         (change,) = kind.changes
@@ -286,15 +290,16 @@ def test_both_directions_and_all_classes_are_chosen_in_proportion(quaternary):
 
 
 @jax.jit
-def all_outcomes(move, hamiltonian, states, weight, chosen, words):
+def all_outcomes(move, changes, states, weight, chosen, words):
     """`[states, draws]` the probability that a draw is accepted, and `[states, draws, sites]` where it then leads.
 
     The probability is where the random number just accepts the move, found by bisection.
     """
 
     def of_one(occupancy, counts, words):
-        state = move.start(State(occupancy, jnp.zeros(()), counts))
-        decide = lambda level: move.propose(Draws(words, level), state, hamiltonian, weight, chosen)
+        memory = changes.start(occupancy, changes.fields(occupancy))
+        state = move.start(State(occupancy, jnp.zeros(()), counts, memory))
+        decide = lambda level: move.propose(Draws(tuple(words), level), state, changes, weight, chosen)
         forced = decide(jnp.asarray(-64.0))
 
         def halve(_, bounds):
@@ -304,7 +309,7 @@ def all_outcomes(move, hamiltonian, states, weight, chosen, words):
             return jnp.where(is_accepted, middle, low), jnp.where(is_accepted, high, middle)
 
         low = jax.lax.fori_loop(0, 46, halve, (jnp.asarray(-64.0), jnp.asarray(0.0)))[0]
-        return jnp.where(forced.is_accepted, jnp.exp(low), 0.0), settle(state, forced).occupancy
+        return jnp.where(forced.is_accepted, jnp.exp(low), 0.0), settle(state, forced, changes).occupancy
 
     of_all_draws = jax.vmap(of_one, in_axes=(None, None, 0))
     return jax.vmap(of_all_draws, in_axes=(0, 0, None))(states.occupancy, states.counts, words)
@@ -321,9 +326,7 @@ def transition_matrices(move, crystal, occupancies, weight):
     matrices = np.zeros((len(move.cumulative), len(occupancies), len(occupancies)))
     rows = np.repeat(np.arange(len(occupancies)), len(words))
     for chosen, matrix in enumerate(matrices):
-        probability, final = all_outcomes(
-            move, crystal.hamiltonian, states, weight, jnp.int32(chosen), jnp.asarray(words)
-        )
+        probability, final = all_outcomes(move, crystal.changes, states, weight, jnp.int32(chosen), jnp.asarray(words))
         columns = [row_of[occupancy.tobytes()] for occupancy in np.asarray(final).reshape(len(rows), -1)]
         np.add.at(matrix, (rows, columns), np.asarray(probability).ravel() / len(words))
         np.fill_diagonal(matrix, 0)
@@ -372,7 +375,7 @@ def test_every_class_is_in_detailed_balance(tiny, monkeypatch, name, in_groups):
 def test_a_step_is_traced_once_for_three_temperatures(some_case):
     crystal, move = some_case
     chex.clear_trace_counter()
-    step = jax.jit(chex.assert_max_traces(lambda *a: move.propose(a[0], a[1], crystal.hamiltonian, a[2], a[3]), n=1))
+    step = jax.jit(chex.assert_max_traces(lambda *a: move.propose(a[0], a[1], crystal.changes, a[2], a[3]), n=1))
     state = started(move, crystal.random_state(0))
     draws = jax.tree.map(lambda leaf: leaf[0], move.draws(jax.random.key(0), jnp.float64))
     for beta in (1.0, 10.0, 100.0):
@@ -404,7 +407,7 @@ def test_every_key_is_used_once(alloy):
         draws, classes, here = move.draws(draw_key, jnp.float64), move.classes(class_key), move.start(state)
         for index in range(2):
             of_step = jax.tree.map(lambda leaf, index=index: leaf[index], draws)
-            here = settle(here, move.propose(of_step, here, alloy.hamiltonian, weight, classes[index]))
+            here = settle(here, move.propose(of_step, here, alloy.changes, weight, classes[index]), alloy.changes)
         return here.energy
 
     for move in (built(alloy, swaps(0, 2), steps=2), proposed_of(alloy, flip_any, steps=2)):
@@ -413,24 +416,6 @@ def test_every_key_is_used_once(alloy):
     twice = proposed_of(alloy, lambda key, occupancy: flip_any(key, flip_any(key, occupancy)[1] + occupancy), steps=2)
     with jax.debug_key_reuse(True), pytest.raises(jax.errors.KeyReuseError):
         jax.jit(sweep)(twice, jax.random.key(0))
-
-
-def test_chains_beside_each_other_do_what_they_do_alone(some_case):
-    crystal, move = some_case
-    starts = [crystal.random_state(seed) for seed in range(3)]
-    stacked = jax.tree.map(lambda *leaves: jnp.stack(leaves), *starts)
-    weights = Weight(jnp.asarray([BETA / 4, BETA / 3, BETA / 2]))
-    keys, chosen = jax.random.split(jax.random.key(1), 3), move.classes(jax.random.key(2))
-    steps = jax.jit(lambda *arguments: chains._steps(crystal.hamiltonian, move, *arguments))
-    together, accepted = steps(stacked, weights, keys, chosen)
-    assert np.all((accepted > 20) & (accepted < 480))
-    for chain in range(3):
-        one = lambda leaf, chain=chain: leaf[chain : chain + 1]
-        alone, number = steps(jax.tree.map(one, stacked), jax.tree.map(one, weights), keys[chain : chain + 1], chosen)
-        np.testing.assert_array_equal(alone.occupancy[0], together.occupancy[chain])
-        np.testing.assert_array_equal(alone.counts[0], together.counts[chain])
-        np.testing.assert_allclose(alone.energy[0], together.energy[chain], rtol=0, atol=1e-12)
-        assert int(number[0]) == int(accepted[chain])
 
 
 # Moves of users
@@ -461,9 +446,9 @@ def test_a_proposal_that_cannot_be_is_refused(quaternary, sites, codes, is_possi
     move = proposed_of(quaternary, lambda key, occupancy: (sites, jnp.asarray(codes, jnp.int32), 0.0))
     state = started(move, quaternary.state(np.zeros(quaternary.supercell.num_sites)))
     draws = (jax.random.key(0), jnp.asarray(-jnp.inf))
-    proposal = move.propose(draws, state, quaternary.hamiltonian, Weight(jnp.asarray(BETA)), jnp.int32(0))
+    proposal = move.propose(draws, state, quaternary.changes, Weight(jnp.asarray(BETA)), jnp.int32(0))
     assert bool(proposal.is_accepted) == is_possible
-    after = settle(state, proposal)
+    after = settle(state, proposal, quaternary.changes)
     if is_possible:
         np.testing.assert_array_equal(after.occupancy[sites], codes)
         np.testing.assert_array_equal(
