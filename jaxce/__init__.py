@@ -13,6 +13,7 @@ from jaxce.correlation_vectors import (
     substitution_correlations as substitution_correlations,
     swap_correlations as swap_correlations,
 )
+from jaxce.devices import over_devices as over_devices
 from jaxce.energies import (
     all_swap_energies as all_swap_energies,
     energy as energy,
@@ -22,6 +23,7 @@ from jaxce.energies import (
 )
 from jaxce.fitting.fit import FitResult as FitResult, fit as fit
 from jaxce.fitting.transformer import CorrelationTransformer as CorrelationTransformer
+from jaxce.grouping import by_supercell as by_supercell
 from jaxce.lattice.orbits import Orbit as Orbit
 from jaxce.lattice.prim import Prim as Prim
 from jaxce.lattice.structures import (
@@ -90,6 +92,7 @@ __all__ = [
     "build_hamiltonian",
     "build_pair_term",
     "build_tables",
+    "by_supercell",
     "correlations",
     "datasets",
     "energy",
@@ -102,6 +105,7 @@ __all__ = [
     "observables",
     "occupancy_from_ase",
     "occupancy_to_ase",
+    "over_devices",
     "pad_batch",
     "pure",
     "random_occupancy",

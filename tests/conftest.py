@@ -3,6 +3,9 @@ import os
 # Several test workers share one accelerator, if there is one: none of them takes its whole memory.
 os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")
 
+# jax 0.12 needs no flag for this: chains in one function rather than operation by operation.
+os.environ.setdefault("XLA_FLAGS", "--xla_backend_extra_options=xla_cpu_small_while_loop_byte_threshold=1000000000")
+
 import jax
 
 # Strict: float32 and float64 never mix silently, and ranks broadcast only where that is written out.

@@ -38,7 +38,9 @@ TABLE = (
     ("energy_changes.py",      "jax jaxtyping",             "tables"),
     ("pair_changes.py",        "jax jaxtyping",             "tables pair_term energy_changes"),
     ("cluster_changes.py",     "numpy jax jaxtyping",       "tables cluster_term energy_changes pair_changes"),
+    ("devices.py",             "numpy jax",                 ""),
     ("padding.py",             "numpy jax jaxtyping",       "tables"),
+    ("grouping.py",            "numpy jax",                 ""),
 
     # The bridge: the only file that sees both sides.
     ("build.py",               "numpy jax jaxtyping",       "lattice cluster_space tables"),
@@ -48,7 +50,7 @@ TABLE = (
     ("sampling/diagnostics.py", "numpy pandas ase arviz_stats xarray", ""),
     ("sampling/*.py",          "numpy scipy pandas ase jax jaxtyping h5py rich",
      "lattice.prim lattice.supercell tables energies energy_changes cluster_changes pair_changes correlation_vectors "
-     "atomic_files sampling"),
+     "devices atomic_files sampling"),
     ("observables.py",         "",                          "sampling"),
     ("cluster_expansion.py",   "numpy pandas jax jaxtyping", "lattice cluster_space model_file build energies"),
     ("fitting/*.py",           "numpy scipy pandas sklearn jax jaxtyping",

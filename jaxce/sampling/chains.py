@@ -9,8 +9,10 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+from jax.sharding import PartitionSpec
 from jaxtyping import Array, Float, Int
 
+from jaxce.devices import BATCH, leading_axis_specs
 from jaxce.energies import relative_energy
 from jaxce.energy_changes import EnergyChanges
 from jaxce.sampling.chain_sweep import Cache, start_cache, sweep_of_chain
@@ -29,7 +31,7 @@ class Run(NamedTuple):
         moves: the moves of a sweep, in their order.
         class_key: key of the classes of moves.
         chain_keys: `[chains]` keys.
-        exchange_key: key of exchanges between the rungs of a ladder.
+        exchange_keys: `[chains]` keys of exchanges; the first one of each ladder is used.
         observables: name -> observable of all occupancies `[chains, sites]`.
     """
 
@@ -38,7 +40,7 @@ class Run(NamedTuple):
     moves: tuple[Any, ...]
     class_key: Any
     chain_keys: Any
-    exchange_key: Any
+    exchange_keys: Any
     observables: dict[str, Any]
 
 
@@ -109,7 +111,7 @@ def is_accumulated(observable: Any) -> bool:
     return hasattr(observable, "add") and hasattr(observable, "finish")
 
 
-@functools.partial(jax.jit, static_argnames=("capacity", "exchange_every"), donate_argnames="progress")
+@functools.partial(jax.jit, static_argnames=("capacity", "exchange_every", "mesh"), donate_argnames="progress")
 def advance(
     progress: Progress,
     run: Run,
@@ -120,6 +122,7 @@ def advance(
     is_sampled: Any,
     capacity: int,
     exchange_every: int,
+    mesh: jax.sharding.Mesh | None = None,
 ) -> tuple[Progress, Samples, Int[Array, " chains"]]:
     """Some rounds of sweeps, each of which ends with a sample if `is_sampled`.
 
@@ -133,11 +136,31 @@ def advance(
         is_sampled: whether to record at the end of each round.
         capacity: samples that there is room for.
         exchange_every: sweeps between exchanges within ladders.
+        mesh: the devices to spread the chains over (`even_mesh`); None for one.
 
     Returns:
         The progress, the samples (the first `num_rounds` are meant), and the accepted proposals of each chain, or of
         each rung of each ladder.
     """
+    advanced = functools.partial(_advanced, capacity=capacity, exchange_every=exchange_every)
+    if mesh is not None:
+        advanced = _spread_over(mesh, advanced, progress, run, schedule)
+    return advanced(progress, run, schedule, first_sweep, num_rounds, sweeps_per_round, is_sampled)
+
+
+def _advanced(
+    progress: Progress,
+    run: Run,
+    schedule: Weight,
+    first_sweep: Any,
+    num_rounds: Any,
+    sweeps_per_round: Any,
+    is_sampled: Any,
+    *,
+    capacity: int,
+    exchange_every: int,
+) -> tuple[Progress, Samples, Int[Array, " chains"]]:
+    """`advance` on one device."""
 
     def sweep(index, carry):
         progress, accepted = carry
@@ -164,6 +187,23 @@ def advance(
     accepted = jnp.zeros(len(progress.reference), jnp.int32)
     progress, accepted, samples = jax.lax.fori_loop(0, num_rounds, one_round, (progress, accepted, samples))
     return progress, samples, accepted
+
+
+def _spread_over(mesh: jax.sharding.Mesh, advanced: Any, progress: Progress, run: Run, schedule: Weight) -> Any:
+    """The function for chains, or whole ladders, that are spread over devices; these never wait for each other."""
+    everywhere, by_chain, second = PartitionSpec(), PartitionSpec(BATCH), PartitionSpec(None, BATCH)
+    of_progress = leading_axis_specs(progress)
+    of_run = jax.tree.map(lambda _: everywhere, run)._replace(chain_keys=by_chain, exchange_keys=by_chain)
+    # The rows of a schedule are chains, or rungs that all ladders share.
+    of_schedule = jax.tree.map(lambda _: second if progress.ladder is None else everywhere, schedule)
+    of_samples = jax.tree.map(lambda _: second, sample_shapes(run, progress))
+    return jax.shard_map(
+        advanced,
+        mesh=mesh,
+        in_specs=(of_progress, of_run, of_schedule, *[everywhere] * 4),
+        out_specs=(of_progress, of_samples, by_chain),
+        check_vma=False,
+    )
 
 
 def sample_shapes(run: Run, progress: Progress) -> Samples:
@@ -200,8 +240,9 @@ def _sweep(run: Run, progress: Progress, weights: Weight, number: Any) -> tuple[
 
 def _exchanged(run: Run, progress: Progress, ladder: Ladder, rung_weights: Weight, number: Any) -> Progress:
     energy = progress.reference + progress.states.energy
-    key = jax.random.fold_in(run.exchange_key, number)
-    moved = exchange_replicas(key, ladder, energy, progress.states.counts, rung_weights, number)
+    num_rungs = ladder.num_tried.shape[1] + 1
+    keys = jax.vmap(lambda key: jax.random.fold_in(key, number))(run.exchange_keys[::num_rungs])
+    moved = exchange_replicas(keys, ladder, energy, progress.states.counts, rung_weights, number)
     return progress._replace(ladder=moved)
 
 

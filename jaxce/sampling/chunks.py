@@ -12,6 +12,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from jaxce.devices import even_mesh, spread_out
 from jaxce.sampling.chains import Progress, Run, Samples, advance, sample_shapes
 from jaxce.sampling.weights import Weight
 
@@ -69,12 +70,15 @@ def run_chunks(plan: Plan, done: Done, listeners: list[Listener], next_stop: Cal
         listeners: told after every call, in their order.
         next_stop: the number of samples at which a call must end, given the number there is.
     """
+    ladder = done.progress.ladder
+    mesh = even_mesh(len(done.progress.reference) if ladder is None else len(ladder.num_tried))
+    done = done._replace(progress=spread_out(done.progress, mesh))
     capacity = _capacity(sample_shapes(plan.run, done.progress), plan.num_sweeps // plan.sample_every)
     sweeps_per_call = 1
     while done.sweeps < plan.num_sweeps:
         rounds, sweeps, is_sampled = _next_call(plan, done.sweeps, sweeps_per_call, capacity, next_stop)
         began = time.perf_counter()
-        done, samples = _call(plan, done, rounds, sweeps, is_sampled, capacity)
+        done, samples = _call(plan, done, rounds, sweeps, is_sampled, capacity, mesh)
         sweeps_per_call = _adapted(sweeps_per_call, rounds * sweeps, time.perf_counter() - began)
         # All are told, whatever the first one says.
         if any([listener(done, samples) for listener in listeners]):
@@ -106,7 +110,9 @@ def _next_call(
     return max(1, rounds), every, True
 
 
-def _call(plan: Plan, done: Done, rounds: int, sweeps: int, is_sampled: bool, capacity: int) -> tuple[Done, Samples]:
+def _call(
+    plan: Plan, done: Done, rounds: int, sweeps: int, is_sampled: bool, capacity: int, mesh: Any
+) -> tuple[Done, Samples]:
     index = lambda number: jnp.asarray(number, jnp.int32)
     progress, samples, accepted = advance(
         done.progress,
@@ -118,6 +124,7 @@ def _call(plan: Plan, done: Done, rounds: int, sweeps: int, is_sampled: bool, ca
         jnp.asarray(is_sampled),
         capacity,
         plan.exchange_every,
+        mesh,
     )
     kept = rounds if is_sampled else 0
     samples = jax.tree.map(lambda leaf: np.asarray(leaf)[:kept], samples)

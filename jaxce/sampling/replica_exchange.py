@@ -45,7 +45,7 @@ def start_ladders(num_ladders: int, num_rungs: int) -> Ladder:
 
 
 def exchange_replicas(
-    key: Any,
+    keys: Any,
     ladder: Ladder,
     energy: Float[Array, " chains"],
     counts: Int[Array, "chains sublattices species"],
@@ -58,7 +58,7 @@ def exchange_replicas(
     Soc. B 84, 321 (2022)).
 
     Args:
-        key: consumed.
+        keys: `[ladders]`, consumed.
         ladder: where the replicas are.
         energy: energies of the replicas, eV.
         counts: their species counts.
@@ -76,9 +76,8 @@ def exchange_replicas(
     )
     gaps = jnp.arange(num_gaps, dtype=number.dtype)[None, :]
     is_tried = jnp.broadcast_to(gaps % 2 == number % 2, log_ratio.shape)
-    is_accepted = is_tried & (
-        log_uniform(jax.random.bits(key, log_ratio.shape, jnp.uint32), log_ratio.dtype) < log_ratio
-    )
+    bits = jax.vmap(lambda key: jax.random.bits(key, (num_gaps,), jnp.uint32))(keys)
+    is_accepted = is_tried & (log_uniform(bits, log_ratio.dtype) < log_ratio)
     # A replica on the lower side of an accepted pair goes up one rung, the other one goes down.
     up = jnp.pad(is_accepted, ((0, 0), (0, 1))).astype(jnp.int32)
     down = jnp.pad(is_accepted, ((0, 0), (1, 0))).astype(jnp.int32)

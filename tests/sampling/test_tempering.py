@@ -121,8 +121,9 @@ def test_an_exchange_follows_the_weights_of_the_exchanged_states():
     )
     energies, counts = np.array([0.3, 0.35]), np.array([[[5, 3]], [[2, 6]]])
     ladder = start_ladders(num_ladders, 2)
+    keys = jax.random.split(jax.random.key(0), num_ladders)
     moved = exchange_replicas(
-        jax.random.key(0),
+        keys,
         ladder,
         jnp.tile(jnp.asarray(energies), num_ladders),
         jnp.tile(jnp.asarray(counts, jnp.int32), (num_ladders, 1, 1)),
@@ -142,7 +143,7 @@ def test_an_exchange_follows_the_weights_of_the_exchanged_states():
     assert abs(accepted - expected) < 4 * np.sqrt(expected * (1 - expected) / num_ladders)
     # Odd attempts leave the only pair alone.
     idle = exchange_replicas(
-        jax.random.key(0), ladder, jnp.zeros(2 * num_ladders), jnp.zeros((2 * num_ladders, 1, 2), jnp.int32), weights,
+        keys, ladder, jnp.zeros(2 * num_ladders), jnp.zeros((2 * num_ladders, 1, 2), jnp.int32), weights,
         jnp.int32(1),
     )  # fmt: skip
     np.testing.assert_array_equal(idle.rung, ladder.rung)
