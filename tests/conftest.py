@@ -1,10 +1,12 @@
+import importlib.metadata
 import os
 
 # Several test workers share one accelerator, if there is one: none of them takes its whole memory.
 os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")
 
-# jax 0.12 needs no flag for this: chains in one function rather than operation by operation.
-os.environ.setdefault("XLA_FLAGS", "--xla_backend_extra_options=xla_cpu_small_while_loop_byte_threshold=1000000000")
+# Chains in one function rather than operation by operation: jax 0.12 needs no flag for this, jax 0.7 crashes with it.
+if importlib.metadata.version("jax").startswith("0.10."):
+    os.environ.setdefault("XLA_FLAGS", "--xla_backend_extra_options=xla_cpu_small_while_loop_byte_threshold=1000000000")
 
 import jax
 

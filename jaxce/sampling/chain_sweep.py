@@ -108,5 +108,5 @@ def _settled(state: State, proposal: Any, changes: EnergyChanges) -> State:
     if changes.is_mapped:
         return settle(state, proposal, changes)
     # A branch that is taken or not: what it writes is in place for any number of sites, and costs nothing otherwise.
-    change = lambda state, proposal: settle(state, proposal, changes)
+    change = lambda state, proposal: settle(state, proposal._replace(is_accepted=jnp.asarray(True)), changes)
     return jax.lax.cond(proposal.is_accepted, change, lambda state, _: state, state, proposal)
