@@ -18,6 +18,7 @@ from jaxce.tables import (
     ClusterProducts,
     ClusterTables,
     ClusterTerm,
+    FieldSums,
     Hamiltonian,
     HigherOrder,
     PairTerm,
@@ -119,6 +120,10 @@ def build_hamiltonian(
         higher=tuple(
             HigherOrder(columns=_index(columns), weights=jnp.asarray(weights, dtype))
             for columns, weights in environments.higher
+        ),
+        sums=tuple(
+            FieldSums(columns=_index(columns), weights=jnp.asarray(weights, dtype))
+            for columns, weights in environments.sums
         ),
     )
     return Hamiltonian(

@@ -45,10 +45,12 @@ def _relaxed_energy(term: ClusterTerm, probabilities: Float[Array, "batch sites 
 @term_potentials.register
 def _potentials(term: ClusterTerm, occupancy: Int[Array, "batch sites"]) -> Float[Array, "batch sites species"]:
     def of_block(occupancies):
-        fields = _fields(term, _float_values(term, occupancies))
-        return jnp.einsum("fib,isf->bis", fields, _site_values(term), precision="highest")
+        fields, site_values = _integer_fields(term, occupancies), _site_values(term)
+        # Not a product of matrices, which would be tiny ones.
+        parts = [site_values[:, :, f, None] * fields[:, None, f] for f in range(fields.shape[1])]
+        return jnp.moveaxis(functools.reduce(jnp.add, parts), 2, 0)
 
-    return over_batch(of_block, _environment_block(term), (occupancy, 1))
+    return over_batch(of_block, block_size(term.linear.shape[1] * len(term.group)), (occupancy, 1))
 
 
 @term_site_potentials.register
@@ -79,6 +81,43 @@ def _couplings(
     slopes = jax.vmap(of_site)(sites)
     values = _site_values_at(term, sites)
     return jnp.einsum("isf,ifjg,jtg->isjt", values, slopes, values, precision="highest")
+
+
+def _integer_fields(term: ClusterTerm, occupancy: Int[Array, "batch sites"]) -> Float[Array, "sites functions batch"]:
+    """Derivative of the energy with respect to each site function, eV, site by site."""
+    values = jnp.moveaxis(site_function_values(term.products.site_values, term.products.kind, occupancy), 0, 1)
+
+    def of_group(group):
+        members, table = group
+        columns = [sums.columns[table] for sums in term.sums]
+        weights = [sums.weights[table] for sums in term.sums]
+
+        def of_member(site):
+            # The null site is the first neighbour, so that the first column is 0.
+            neighbours = jnp.pad(term.neighbours[site], (1, 0), constant_values=-1)
+            # Unfused, or it is gathered for each factor.
+            seen = jax.lax.optimization_barrier(values[neighbours].reshape(-1, values.shape[-1]))
+            # Written out: XLA adds up slices faster than along an axis.
+            totals = [
+                functools.reduce(jnp.add, [_product(seen, of_sums[:, share]) for share in range(of_sums.shape[1])])
+                for of_sums in columns
+            ]
+            totals = jax.lax.optimization_barrier(totals)
+            fields = [jnp.dot(w, t.astype(w.dtype), precision="highest") for w, t in zip(weights, totals, strict=True)]
+            return functools.reduce(jnp.add, fields, jnp.broadcast_to(term.linear[table][:, None], fields[0].shape))
+
+        return jax.lax.map(of_member, members)
+
+    fields = jax.lax.map(of_group, (term.members, term.table))
+    place = term.group * fields.shape[1] + term.member
+    return fields.reshape(-1, *fields.shape[2:])[place]
+
+
+def _product(seen: Int[Array, "columns batch"], columns: Int[Array, "sums neighbours"]) -> Int[Array, "sums batch"]:
+    product = seen[columns[:, 0]]
+    for place in range(1, columns.shape[1]):
+        product = product * seen[columns[:, place]]
+    return product
 
 
 def site_fields(term: ClusterTerm, occupancy: Int[Array, " sites"]) -> Float[Array, "sites functions"]:

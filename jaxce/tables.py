@@ -132,6 +132,22 @@ class HigherOrder:
 @typing.no_type_check
 @jax.tree_util.register_dataclass
 @dataclasses.dataclass(frozen=True, kw_only=True)
+class FieldSums:
+    """Sums of products of some neighbours that have the same weight in the field of a site.
+
+    Attributes:
+        columns: `[tables, sums, shares, neighbours]` entries of the vector of the neighbours' functions, with the null
+            site before all neighbours: 0 stands for a factor that is 0.
+        weights: `[tables, functions, sums]` eV; 0 where padded.
+    """
+
+    columns: Int[Array, "*batch tables sums shares neighbours"]
+    weights: Float[Array, "*batch tables functions sums"]
+
+
+@typing.no_type_check
+@jax.tree_util.register_dataclass
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class ClusterTerm:
     """The cluster expansion as a polynomial in integer site functions, written down twice.
 
@@ -153,6 +169,7 @@ class ClusterTerm:
         pair: `[tables, functions, slots * functions]` eV.
         quadratic: `[tables, functions, many * functions, many * functions]` eV, symmetric.
         higher: for 3, 4, ... neighbours.
+        sums: for 1, 2, ... neighbours, what `pair`, `quadratic` and `higher` hold, for integer arithmetic.
     """
 
     products: ClusterProducts
@@ -167,6 +184,7 @@ class ClusterTerm:
     pair: Float[Array, "*batch tables functions slot_functions"]
     quadratic: Float[Array, "*batch tables functions many_functions many_functions"]
     higher: tuple[HigherOrder, ...]
+    sums: tuple[FieldSums, ...]
 
 
 @typing.no_type_check

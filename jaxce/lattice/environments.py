@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from jaxce.lattice.field_sums import field_sums
 from jaxce.lattice.polynomial import Polynomial, folded
 from jaxce.lattice.supercell import Supercell
 
@@ -29,6 +30,7 @@ class Environments(NamedTuple):
         pair: `[tables, functions, slots * functions]`.
         quadratic: `[tables, functions, many * functions, many * functions]`, symmetric.
         higher: for 3, 4, ... neighbours: columns `[tables, terms, neighbours]`, weights `[tables, functions, terms]`.
+        sums: the same in sums of products with equal weights, for 1, 2, ... neighbours (`field_sums`).
     """
 
     constant: float
@@ -38,6 +40,7 @@ class Environments(NamedTuple):
     pair: np.ndarray
     quadratic: np.ndarray
     higher: tuple[tuple[np.ndarray, np.ndarray], ...]
+    sums: tuple[tuple[np.ndarray, np.ndarray], ...]
 
 
 class _SiteTerms(NamedTuple):
@@ -70,13 +73,18 @@ def site_environments(polynomial: Polynomial, supercell: Supercell) -> Environme
     num_slots = max(len(sites) for sites in padded)
     padded = [np.append(sites, np.full(num_slots - len(sites), -1)) for sites in padded]
     tables = np.searchsorted(kinds, representatives)
-    weights = [
+    weights_of = lambda terms: [
         _site_weights(by_size, sites, num_many, num_functions) for by_size, sites in zip(terms, padded, strict=True)
     ]
+    weights = weights_of(terms)
+    marked = polynomial._replace(weights=polynomial.marks)
+    marks = weights_of([_terms_touching(marked, cell, site) for site in kinds.tolist()])
     linear, pair, quadratic = (np.stack(part) for part in zip(*(w[:3] for w in weights), strict=True))
     higher = tuple(_stacked([w[3][i] for w in weights]) for i in range(len(weights[0][3])))
     neighbours = _neighbours(supercell, cell, padded, tables, operations)
-    return Environments(_folded_constant(polynomial, supercell), neighbours, tables, linear, pair, quadratic, higher)
+    sums = field_sums(weights, marks, num_functions)
+    constant = _folded_constant(polynomial, supercell)
+    return Environments(constant, neighbours, tables, linear, pair, quadratic, higher, sums)
 
 
 def _meets_itself(polynomial: Polynomial, supercell: Supercell) -> bool:

@@ -8,7 +8,7 @@ elsewhere, and the last species is the reference.
 
 import functools
 from collections.abc import Iterable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -26,12 +26,14 @@ class Polynomial(NamedTuple):
         points: for order 1, 2, ...: `[terms, order, 4]` lattice points of each term.
         functions: `[terms, order]` site function (from 1) on each point.
         weights: `[terms]` eV.
+        marks: `[terms]` weights that random ECIs would give: equal where symmetry makes weights equal, else unequal.
     """
 
     constant: float
     points: tuple[np.ndarray, ...]
     functions: tuple[np.ndarray, ...]
     weights: tuple[np.ndarray, ...]
+    marks: tuple[np.ndarray, ...]
 
 
 def integer_site_functions(num_species: int) -> np.ndarray:
@@ -52,6 +54,14 @@ def energy_polynomial(orbits: Iterable[Orbit], ecis: np.ndarray, site_functions:
         site_functions: `[functions, species]` for each prim site.
     """
     changes = tuple(_basis_change(table) for table in site_functions)
+    orbits = tuple(orbits)
+    random_ecis = np.random.default_rng(0).normal(size=len(ecis))
+    _, _, _, marks = _expanded(orbits, random_ecis, changes)
+    return Polynomial(*_expanded(orbits, ecis, changes), marks)
+
+
+def _expanded(orbits: tuple[Orbit, ...], ecis: np.ndarray, changes: tuple[np.ndarray, ...]) -> tuple[Any, ...]:
+    """Constant, points, functions and weights."""
     constant = 0.0
     terms: dict[int, list[tuple[np.ndarray, np.ndarray, np.ndarray]]] = {}
     start = 0
@@ -70,7 +80,7 @@ def energy_polynomial(orbits: Iterable[Orbit], ecis: np.ndarray, site_functions:
     orders = range(1, max(terms, default=0) + 1)
     unique = [_added_up(terms[order]) if order in terms else _no_terms(order) for order in orders]
     points, functions, weights = zip(*unique, strict=True) if unique else ((), (), ())
-    return Polynomial(constant, points, functions, weights)
+    return constant, points, functions, weights
 
 
 def folded(sites: np.ndarray, functions: np.ndarray, num_species: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

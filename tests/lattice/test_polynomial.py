@@ -87,7 +87,7 @@ def test_which_terms_exist_does_not_depend_on_the_coefficients():
 
 def test_the_empty_cluster_alone_is_a_constant():
     space = ClusterSpace(Prim(FCC, [[0, 0, 0]], [["A"]]), {})
-    assert polynomial_of(space, np.array([3.5])) == (3.5, (), (), ())
+    assert polynomial_of(space, np.array([3.5])) == (3.5, (), (), (), ())
 
 
 @pytest.mark.parametrize("num_species", [2, 3, 4])
