@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import jaxce
-from jaxce import cluster_changes
+from jaxce import change_tables
 from jaxce.cluster_changes import Memory
 from jaxce.energy_changes import METHODS, EnergyChanges, Substitution, energy_changes, term_changes
 
@@ -78,7 +78,7 @@ def substitution(sites, old, new, *, is_reversed=False):
 @pytest.mark.parametrize("layout", ["mapped", "slots", "matrix"])
 @pytest.mark.parametrize("method", ["environment", "fields"])
 def test_changes_and_what_is_remembered_are_those_of_full_energies(case, method, layout, num_sites, monkeypatch):
-    monkeypatch.setattr(cluster_changes, "_LARGEST_MATRIX", 512 if layout == "matrix" else 0)
+    monkeypatch.setattr(change_tables, "_LARGEST_MATRIX", 512 if layout == "matrix" else 0)
     is_mapped = layout == "mapped"
     changes = energy_changes(case.hamiltonian, method, is_mapped=is_mapped).using(fields=method == "fields")
     rng = np.random.default_rng(num_sites)

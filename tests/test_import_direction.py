@@ -37,7 +37,8 @@ TABLE = (
     ("energies.py",            "numpy jax jaxtyping",       "tables blocks site_species terms cluster_term pair_term"),
     ("energy_changes.py",      "jax jaxtyping",             "tables"),
     ("pair_changes.py",        "jax jaxtyping",             "tables pair_term energy_changes"),
-    ("cluster_changes.py",     "numpy jax jaxtyping",       "tables cluster_term energy_changes pair_changes"),
+    ("cluster_changes.py",     "jax jaxtyping",             "tables cluster_term energy_changes"),
+    ("change_tables.py",       "numpy jax",                 "tables energy_changes cluster_changes pair_changes"),
     ("devices.py",             "numpy jax",                 ""),
     ("padding.py",             "numpy jax jaxtyping",       "tables"),
     ("grouping.py",            "numpy jax",                 ""),
@@ -49,7 +50,7 @@ TABLE = (
     ("sampling/flip_vectors.py", "numpy scipy",              ""),
     ("sampling/diagnostics.py", "numpy pandas ase arviz_stats xarray", ""),
     ("sampling/*.py",          "numpy scipy pandas ase jax jaxtyping h5py rich",
-     "lattice.prim lattice.supercell tables energies energy_changes cluster_changes pair_changes correlation_vectors "
+     "lattice.prim lattice.supercell tables energies energy_changes change_tables pair_changes correlation_vectors "
      "devices atomic_files sampling"),
     ("observables.py",         "",                          "sampling"),
     ("cluster_expansion.py",   "numpy pandas jax jaxtyping", "lattice cluster_space model_file build energies"),

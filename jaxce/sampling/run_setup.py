@@ -13,7 +13,7 @@ import numpy as np
 
 # The terms register themselves.
 from jaxce import (
-    cluster_changes as cluster_changes,
+    change_tables as change_tables,
     pair_changes as pair_changes,
 )
 from jaxce.energies import relative_energy
