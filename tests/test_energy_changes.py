@@ -11,7 +11,8 @@ import pytest
 import jaxce
 from jaxce import change_tables
 from jaxce.cluster_changes import Memory
-from jaxce.energy_changes import METHODS, EnergyChanges, Substitution, energy_changes, term_changes
+from jaxce.energy_changes import EnergyChanges, Substitution, energy_changes, term_changes
+from jaxce.sampling import run_setup
 
 FCC = np.array([[0, 2, 2], [2, 0, 2], [2, 2, 0.0]])
 SITES = [[0, 0, 0], [0.5, 0.5, 0.5], [0.25, 0.25, 0.25]]
@@ -131,20 +132,37 @@ def test_fields_of_many_cells_are_made_in_blocks():
     np.testing.assert_allclose(potentials - present, expected, rtol=0, atol=1e-10)
 
 
-@pytest.mark.parametrize("method", METHODS)
-def test_methods_give_the_same_chains(method):
+@pytest.mark.parametrize(("method", "is_mapped"), [("auto", False), ("fields", False), ("environment", True)])
+def test_methods_give_the_same_chains(monkeypatch, method, is_mapped):
     case = CASES["a pair matrix besides"]()
     occupancy = np.random.default_rng(3).integers(0, case.num_species, size=(4, len(case.num_species))).astype(np.int8)
     run = lambda method: jaxce.run_monte_carlo(
         jax.random.key(0), case.hamiltonian, occupancy, jaxce.SemiGrand({"Mg": 0.2}), method=method,
         temperature=np.geomspace(1e5, 1e3, 150)[:, None], num_sweeps=150, sample_every=3,
     )  # fmt: skip
-    first, other = run("environment"), run(method)
+    monkeypatch.setattr(run_setup, "_are_chains_mapped", lambda *_: False)
+    first = run("environment")
+    monkeypatch.setattr(run_setup, "_are_chains_mapped", lambda *_: is_mapped)
+    other = run(method)
     np.testing.assert_allclose(other.energy, first.energy, rtol=0, atol=1e-9)
     np.testing.assert_array_equal(other.occupancy, first.occupancy)
     np.testing.assert_array_equal(other.acceptance_rate, first.acceptance_rate)
-    # Both methods were in use.
+    # Hot at first, where few moves are rejected, and cold at last.
     assert 0.05 < first.acceptance_rate.mean() < 0.6
+
+
+def test_chains_take_their_steps_together_where_xla_does_not_make_one_function_of_them(monkeypatch):
+    monkeypatch.setenv("XLA_FLAGS", "")
+    monkeypatch.setattr(jax, "__version_info__", (0, 12, 0))
+    assert not run_setup._are_chains_mapped(64, 160)
+    monkeypatch.setattr(jax, "__version_info__", (0, 10, 1))
+    for chains, sites, expected in ((64, 160, True), (1, 160, False), (64, 2000, False)):
+        with pytest.warns(UserWarning, match="several times faster with XLA_FLAGS"):
+            assert run_setup._are_chains_mapped(chains, sites) == expected
+    monkeypatch.setenv("XLA_FLAGS", "--xla_backend_extra_options=xla_cpu_small_while_loop_byte_threshold=1000000000")
+    assert not run_setup._are_chains_mapped(64, 160)
+    monkeypatch.setattr(jax, "default_backend", lambda: "gpu")
+    assert run_setup._are_chains_mapped(1, 10**6)
 
 
 def test_an_unknown_method_or_term_is_refused():

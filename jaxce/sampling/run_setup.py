@@ -123,8 +123,7 @@ def prepare(
     class_key, *roots = jax.random.split(key, 3)
     by_chain = jax.vmap(jax.random.fold_in, in_axes=(None, 0))
     chain_keys, exchange_keys = (by_chain(root, jnp.arange(len(occupancy))) for root in roots)
-    _warn_of_slow_loops()
-    is_mapped = jax.default_backend() != "cpu"
+    is_mapped = _are_chains_mapped(*occupancy.shape)
     changes = energy_changes(hamiltonian, settings.method, is_mapped=is_mapped)
     run = Run(hamiltonian, changes, moves, class_key, chain_keys, exchange_keys, observables)
     dtype = jax.eval_shape(relative_energy, hamiltonian, jnp.asarray(occupancy[:1])).dtype
@@ -174,19 +173,25 @@ def _check_key(key: Any) -> None:
         raise ValueError(f"`key` must be one random key, such as jax.random.key(0), but is {key!r}.")
 
 
-def _warn_of_slow_loops() -> None:
-    """Older versions compile a loop of many operations to one function only if they are told to."""
+def _are_chains_mapped(num_chains: int, num_sites: int) -> bool:
+    """Whether chains take their steps together; if not, one after the other.
+
+    Older versions of JAX compile the loop over the steps of a chain to one function only if they are told to (jax 0.7
+    crashes if it is told). Else every operation of a step costs as much as for a few chains; but older versions also
+    copy the state of mapped chains in each step.
+    """
     flag = "xla_cpu_small_while_loop_byte_threshold"
-    if (
-        jax.default_backend() == "cpu"
-        and jax.__version_info__ < (0, 12)
-        and flag not in os.environ.get("XLA_FLAGS", "")
-    ):
+    if jax.default_backend() != "cpu":
+        return True
+    if jax.__version_info__ >= (0, 12) or flag in os.environ.get("XLA_FLAGS", ""):
+        return False
+    if jax.__version_info__ >= (0, 8):
         warnings.warn(
-            f"jax {jax.__version__} takes Monte Carlo steps about seven times faster with XLA_FLAGS="
+            f"jax {jax.__version__} runs chains several times faster with XLA_FLAGS="
             f"--xla_backend_extra_options={flag}=1000000000 in the environment from the start; 0.12 needs no flag.",
             stacklevel=4,
         )
+    return num_chains >= 8 and num_sites <= 1000
 
 
 def _check_lengths(settings: Settings) -> None:
