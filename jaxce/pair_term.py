@@ -29,8 +29,7 @@ def _energy(term: PairTerm, occupancy: Int[Array, "batch sites"]) -> Float[Array
 
 
 @term_potentials.register
-def pair_potentials(term: PairTerm, occupancy: Int[Array, "batch sites"]) -> Float[Array, "batch sites species"]:
-    """Energy of each species on each site, the others being as they are, eV."""
+def _potentials(term: PairTerm, occupancy: Int[Array, "batch sites"]) -> Float[Array, "batch sites species"]:
     # Each pair is in the energy twice, as (i, j) and as (j, i).
     return term.linear[None] + 2 * _pair_potentials(term, _one_hot(term, occupancy))
 

@@ -36,7 +36,7 @@ TABLE = (
     ("pair_term.py",           "numpy jax jaxtyping",       "tables blocks site_species terms"),
     ("energies.py",            "numpy jax jaxtyping",       "tables blocks site_species terms cluster_term pair_term"),
     ("energy_changes.py",      "jax jaxtyping",             "tables"),
-    ("pair_changes.py",        "jax jaxtyping",             "tables pair_term energy_changes"),
+    ("pair_changes.py",        "jax jaxtyping",             "tables energy_changes"),
     ("cluster_changes.py",     "jax jaxtyping",             "tables cluster_term energy_changes"),
     ("change_tables.py",       "numpy jax",                 "tables energy_changes cluster_changes pair_changes"),
     ("devices.py",             "numpy jax",                 ""),

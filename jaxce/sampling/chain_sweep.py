@@ -10,10 +10,13 @@ from jaxce.energy_changes import EnergyChanges
 from jaxce.sampling.moves import State, settle
 from jaxce.sampling.weights import Weight
 
-# A chain that accepts a smaller part than this is faster with fields.
-_FEW_ACCEPTED = 0.25
+# A chain that accepts few moves is faster with fields: it takes them below the first part of its proposals, as the mean
+# over the last sweeps, and leaves them above the second, since to make fields takes as long as a sweep or two.
+_FEW_ACCEPTED, _MANY_ACCEPTED = 0.22, 0.30
+# About so many sweeps are in the mean.
+_MEMORY = 8
 # Fields are made anew every so many sweeps, before rounding adds up.
-_SWEEPS_OF_FIELDS = 64
+_SWEEPS_OF_FIELDS = 256
 
 
 class Cache(NamedTuple):
@@ -21,21 +24,26 @@ class Cache(NamedTuple):
 
     Attributes:
         fields: of all terms (`EnergyChanges.fields`).
-        are_fresh: whether all fields are those of the occupancy.
+        are_fresh: whether fields were in use in the last sweep, so that all of them are those of the occupancy.
         num_accepted: proposals that were accepted in the last sweep.
+        num_recent: running sum of these, `_MEMORY` times their mean.
     """
 
     fields: Any
     are_fresh: Bool[Array, ""]
     num_accepted: Int[Array, ""]
+    num_recent: Int[Array, ""]
 
 
 def start_cache(changes: EnergyChanges, moves: tuple[Any, ...], occupancy: Int[Array, "chains sites"]) -> Cache:
     """Caches of chains before their first sweep, as if they had accepted all proposals."""
     num_chains = len(occupancy)
     num_steps = sum(move.steps for move in moves)
-    fields = jax.lax.map(changes.fields, occupancy)
-    return Cache(fields, jnp.ones(num_chains, bool), jnp.full(num_chains, num_steps, jnp.int32))
+    # Made in the first sweep.
+    shapes = jax.eval_shape(changes.fields, occupancy[0])
+    fields = jax.tree.map(lambda leaf: jnp.zeros((num_chains, *leaf.shape), leaf.dtype), shapes)
+    all_steps = lambda factor: jnp.full(num_chains, factor * num_steps, jnp.int32)
+    return Cache(fields, jnp.zeros(num_chains, bool), all_steps(1), all_steps(_MEMORY))
 
 
 def sweep_of_chain(
@@ -67,14 +75,16 @@ def sweep_of_chain(
     if changes.method != "auto":
         uses_fields = changes.method == "fields"
         state, fields, num_accepted = sweep(state, renewed(is_due), uses_fields)
-        return state, Cache(fields, cache.are_fresh, num_accepted)
-    num_steps = sum(move.steps for move in moves)
-    uses_fields = cache.num_accepted < int(_FEW_ACCEPTED * num_steps)
+        return state, Cache(fields, cache.are_fresh, num_accepted, cache.num_recent)
+    num_steps = _MEMORY * sum(move.steps for move in moves)
+    few, many = int(_FEW_ACCEPTED * num_steps), int(_MANY_ACCEPTED * num_steps)
+    uses_fields = cache.num_recent < jnp.where(cache.are_fresh, many, few)
     fields = renewed(is_due | (uses_fields & ~cache.are_fresh))
     state, fields, num_accepted = jax.lax.cond(
         uses_fields, lambda *args: sweep(*args, True), lambda *args: sweep(*args, False), state, fields
     )
-    return state, Cache(fields, uses_fields, num_accepted)
+    num_recent = cache.num_recent - cache.num_recent // _MEMORY + num_accepted
+    return state, Cache(fields, uses_fields, num_accepted, num_recent)
 
 
 def _sweep(

@@ -95,7 +95,7 @@ def start_progress(
     }
     return Progress(
         states=State(occupancy, jnp.zeros_like(energy), counts),
-        caches=jax.jit(start_cache)(run.changes, run.moves, occupancy),
+        caches=start_cache(run.changes, run.moves, occupancy),
         reference=energy,
         # Copies: a buffer that is given away is given away once.
         lowest_energy=jnp.copy(energy),

@@ -66,7 +66,7 @@ def run_monte_carlo(
         progress: whether to show a bar with the rate, the time left, acceptance and energy.
         method: how energy changes are found. "environment": from the neighbours of the sites, for each proposal;
             "fields": from energies that are kept up to date, which is faster where few proposals are accepted; "auto":
-            for each chain and sweep, whichever suits the acceptance of the sweep before. The chains are the same but
+            for each chain and sweep, whichever suits the acceptance of the sweeps before. The chains are the same but
             for rounding.
 
     Raises:
