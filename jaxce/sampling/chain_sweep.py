@@ -36,14 +36,14 @@ class Cache(NamedTuple):
 
 
 def start_cache(changes: EnergyChanges, moves: tuple[Any, ...], occupancy: Int[Array, "chains sites"]) -> Cache:
-    """Caches of chains before their first sweep, as if they had accepted all proposals."""
+    """Caches of chains before their first sweep, which is done without fields, and after which acceptance decides."""
     num_chains = len(occupancy)
     num_steps = sum(move.steps for move in moves)
     # Made in the first sweep.
     shapes = jax.eval_shape(changes.fields, occupancy[0])
     fields = jax.tree.map(lambda leaf: jnp.zeros((num_chains, *leaf.shape), leaf.dtype), shapes)
-    all_steps = lambda factor: jnp.full(num_chains, factor * num_steps, jnp.int32)
-    return Cache(fields, jnp.zeros(num_chains, bool), all_steps(1), all_steps(_MEMORY))
+    accepted = lambda sweeps: jnp.full(num_chains, int(_FEW_ACCEPTED * (sweeps * num_steps)), jnp.int32)
+    return Cache(fields, jnp.zeros(num_chains, bool), accepted(1), accepted(_MEMORY))
 
 
 def sweep_of_chain(
