@@ -25,7 +25,7 @@ def product_sums(products: ClusterProducts, occupancy: Int[Array, "batch sites"]
         # Without the barrier the gather of the columns is repeated for every factor.
         factors_of = jax.lax.optimization_barrier(rows[cell_columns])
         return [
-            total + _product(factors_of, factors).astype(total.dtype)
+            total + row_products(factors_of, factors).astype(total.dtype)
             for total, factors in zip(sums, products.factors, strict=True)
         ], None
 
@@ -58,7 +58,10 @@ def pairwise_sum(terms: Float[Array, "terms batch"]) -> Float[Array, " batch"]:
     return jnp.sum(terms, axis=0)
 
 
-def _product(rows: Num[Array, "columns batch"], factors: Int[Array, "products order"]) -> Num[Array, "products batch"]:
+def row_products(
+    rows: Num[Array, "columns batch"], factors: Int[Array, "products order"]
+) -> Num[Array, "products batch"]:
+    """Products of rows, each of those that its factors name."""
     product = rows[factors[:, 0]]
     for point in range(1, factors.shape[1]):
         product = product * rows[factors[:, point]]

@@ -9,7 +9,7 @@ import numpy as np
 from jaxtyping import Array, Float, Int
 
 from jaxce.blocks import block_size, over_batch
-from jaxce.cluster_products import pairwise_sum, product_sums, site_function_values
+from jaxce.cluster_products import pairwise_sum, product_sums, row_products, site_function_values
 from jaxce.tables import ClusterTerm
 from jaxce.terms import (
     Changes,
@@ -99,7 +99,7 @@ def _integer_fields(term: ClusterTerm, occupancy: Int[Array, "batch sites"]) -> 
             seen = jax.lax.optimization_barrier(values[neighbours].reshape(-1, values.shape[-1]))
             # Written out: XLA adds up slices faster than along an axis.
             totals = [
-                functools.reduce(jnp.add, [_product(seen, of_sums[:, share]) for share in range(of_sums.shape[1])])
+                functools.reduce(jnp.add, [row_products(seen, of_sums[:, share]) for share in range(of_sums.shape[1])])
                 for of_sums in columns
             ]
             totals = jax.lax.optimization_barrier(totals)
@@ -111,13 +111,6 @@ def _integer_fields(term: ClusterTerm, occupancy: Int[Array, "batch sites"]) -> 
     fields = jax.lax.map(of_group, (term.members, term.table))
     place = term.group * fields.shape[1] + term.member
     return fields.reshape(-1, *fields.shape[2:])[place]
-
-
-def _product(seen: Int[Array, "columns batch"], columns: Int[Array, "sums neighbours"]) -> Int[Array, "sums batch"]:
-    product = seen[columns[:, 0]]
-    for place in range(1, columns.shape[1]):
-        product = product * seen[columns[:, place]]
-    return product
 
 
 def site_fields(term: ClusterTerm, occupancy: Int[Array, " sites"]) -> Float[Array, "sites functions"]:

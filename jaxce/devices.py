@@ -30,7 +30,7 @@ def over_devices(function: Callable[..., Any]) -> Callable[..., Any]:
         size = len(arrays[0])
         devices = jax.local_devices()[: max(1, size)]
         # The last part is filled up with copies, which are evaluated and dropped.
-        filled = jax.tree.map(lambda array: _filled_up(array, -(-size // len(devices)) * len(devices)), arrays)
+        filled = jax.tree.map(lambda array: filled_up(array, -(-size // len(devices)) * len(devices)), arrays)
         mapped = jax.shard_map(
             function,
             mesh=Mesh(np.array(devices), (BATCH,)),
@@ -70,6 +70,7 @@ def spread_out(tree: Any, mesh: Mesh | None) -> Any:
     return jax.device_put(tree, jax.tree.map(lambda spec: NamedSharding(mesh, spec), leading_axis_specs(tree)))
 
 
-def _filled_up(array: Any, size: int) -> Any:
+def filled_up(array: Any, size: int) -> Any:
+    """The array with copies of its first entry behind it, up to a size."""
     missing = size - len(array)
     return jnp.concatenate([array, jnp.repeat(array[:1], missing, axis=0)]) if missing else array

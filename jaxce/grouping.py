@@ -4,7 +4,10 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
+
+from jaxce.devices import filled_up
 
 
 def by_supercell(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -20,7 +23,8 @@ def by_supercell(function: Callable[..., Any]) -> Callable[..., Any]:
 
     Returns:
         A function of pairs of tables and occupancies `[sites]`. It returns the results in the order of the structures:
-        one array if they have the same shape, else a list.
+        one array if they have the same shape, else a list. It raises `ValueError` if occupancies of the same tables
+        have unlike lengths.
     """
     jitted = jax.jit(function)
 
@@ -30,8 +34,10 @@ def by_supercell(function: Callable[..., Any]) -> Callable[..., Any]:
             groups.setdefault(id(tables), []).append(index)
         results: list[Any] = [None] * len(structures)
         for members in groups.values():
-            occupancies = np.stack([np.asarray(structures[index][1]) for index in members])
-            values = np.asarray(jitted(structures[members[0]][0], _filled_up(occupancies)))
+            occupancies = _stacked([np.asarray(structures[index][1]) for index in members])
+            # A power of two of structures, so that groups of many sizes share compiled code.
+            batch = filled_up(jnp.asarray(occupancies), 1 << (len(members) - 1).bit_length())
+            values = np.asarray(jitted(structures[members[0]][0], batch))
             for index, value in zip(members, values[: len(members)], strict=True):
                 results[index] = value
         return np.stack(results) if len({result.shape for result in results}) == 1 else results
@@ -39,7 +45,8 @@ def by_supercell(function: Callable[..., Any]) -> Callable[..., Any]:
     return evaluated
 
 
-def _filled_up(occupancies: np.ndarray) -> np.ndarray:
-    """A power of two of structures, so that groups of many sizes share compiled code."""
-    size = 1 << (len(occupancies) - 1).bit_length()
-    return np.concatenate([occupancies, np.repeat(occupancies[:1], size - len(occupancies), axis=0)])
+def _stacked(occupancies: list[np.ndarray]) -> np.ndarray:
+    shapes = sorted({occupancy.shape for occupancy in occupancies})
+    if len(shapes) > 1:
+        raise ValueError(f"structures with the same tables must have occupancies of one shape, but have {shapes}.")
+    return np.stack(occupancies)

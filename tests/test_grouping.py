@@ -1,6 +1,7 @@
 """Structures of many supercells, grouped, against the same one by one."""
 
 import numpy as np
+import pytest
 
 import jaxce
 from helpers import random_occupancies
@@ -48,3 +49,9 @@ def test_groups_of_similar_size_share_compiled_code():
         counted([large[0]] * count)
     assert len(traces) == 1
     assert counted([]) == []
+
+
+def test_occupancies_of_unlike_lengths_are_refused():
+    (tables, occupancy), *_ = structures_of(lambda supercell: jaxce.build_hamiltonian(EXPANSION, supercell))
+    with pytest.raises(ValueError, match=r"occupancies of one shape, but have \[\(1,\), \(2,\)\]"):
+        jaxce.by_supercell(jaxce.energy)([(tables, occupancy), (tables, occupancy[:1])])

@@ -41,7 +41,7 @@ TABLE = (
     ("change_tables.py",       "numpy jax",                 "tables energy_changes cluster_changes pair_changes"),
     ("devices.py",             "numpy jax",                 ""),
     ("padding.py",             "numpy jax jaxtyping",       "tables"),
-    ("grouping.py",            "numpy jax",                 ""),
+    ("grouping.py",            "numpy jax",                 "devices"),
 
     # The bridge: the only file that sees both sides.
     ("build.py",               "numpy jax jaxtyping",       "lattice cluster_space tables"),
