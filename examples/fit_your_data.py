@@ -1,28 +1,47 @@
-"""From structures with energies to a model file: cutoffs, cross-validation, a table of ECIs.
+"""From structures with energies to a model: cutoffs by nested cross-validation, error bars, what to calculate next.
 
 Run: python examples/fit_your_data.py [--short]
 """
 
 import sys
 
+import jax
+
 import jaxce
 
 
 def main(short: bool = False) -> None:
+    # Your own data: read_training_data("folder, database, extxyz, CSV or pymatgen JSON").
     data = jaxce.datasets.load_perovskite()
-    keep = [i for i in range(len(data.structures)) if data.info["on_lattice"][i]]
-    keep = keep[::4] if short else keep
-    structures = [data.structures[i] for i in keep]
+    keep = data.info["on_lattice"] & (data.info["charge_excess"] <= 0.26)
+    rows = keep.to_numpy().nonzero()[0][:: 6 if short else 1]
+    training_set = jaxce.map_training_data(data.prim, [data.structures[i] for i in rows], data.energies[rows])
+    print(training_set.summary(), end="\n\n")
 
-    for cutoffs in ({2: 4.0}, {2: 5.6}, {2: 7.0}, {2: 7.0, 3: 4.0}):
-        space = jaxce.ClusterSpace(data.prim, cutoffs)
-        result = jaxce.fit(space, structures, data.energies[keep])
-        print(f"cutoffs {cutoffs}: {space.num_correlations} correlations")
-        print(result.report(), end="\n\n")
+    choices = [{2: 4.0}, {2: 5.6}, {2: 7.0}, {2: 7.0, 3: 4.0}, {2: 7.0, 3: 5.0}]
+    selection = jaxce.select_cutoffs(training_set, choices, cv=5)
+    print(selection.summary(), end="\n\n")
 
-    largest = result.expansion.to_dataframe().sort_values("eci", key=abs, ascending=False)
-    print(largest.head(8).to_string())
-    print(result.mappings[0].report())
+    result = jaxce.fit_training_set(selection.space, training_set, test_fraction=0.1)
+    curve = jaxce.learning_curve(selection.space, training_set, num_repeats=2)
+    result.report("fit-report", curve)
+
+    # The energy of a structure with its error, from the model and from draws of its coefficients.
+    supercell = jaxce.Supercell(data.prim, (2, 4, 4))
+    composition = {"La": 8, "Sr": 24, "Fe": 8, "Ti": 24, "O": 92, "X": 4}
+    occupancy = jaxce.random_occupancy(jax.random.key(0), supercell, composition)
+    energies, errors = result.predict([jaxce.occupancy_to_ase(supercell, occupancy)])
+    hamiltonians = result.sample_posterior(jax.random.key(1), 4 if short else 50).hamiltonians(supercell)
+    drawn = jax.vmap(jaxce.energy, in_axes=(0, None))(hamiltonians, occupancy)
+    print(f"\n{energies[0]:.3f} +- {errors[0]:.3f} eV (without noise {drawn.std():.3f} eV)")
+
+    # Five structures that would tell most about what is still open.
+    candidates = jaxce.random_candidates(jax.random.key(2), data.prim, num_prims=4, num_candidates=300)
+    choice = jaxce.choose_structures(
+        selection.space, candidates, 5, known=result.matrix, posterior=result.posterior, criterion="variance"
+    )
+    for row in choice.rows:
+        print("calculate:", jaxce.occupancy_to_ase(*candidates[row]).get_chemical_formula())
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
 """jaxce: cluster expansions as pure, batched, differentiable JAX functions."""
 
-from jaxce import datasets as datasets, io as io, observables as observables
+from jaxce import datasets as datasets, estimators as estimators, io as io, observables as observables
 from jaxce.build import (
     build_hamiltonian as build_hamiltonian,
     build_pair_term as build_pair_term,
@@ -21,9 +21,29 @@ from jaxce.energies import (
     substitution_energies as substitution_energies,
     swap_energy as swap_energy,
 )
-from jaxce.fitting.fit import FitResult as FitResult, fit as fit
+from jaxce.expansion_samples import ExpansionSamples as ExpansionSamples
+from jaxce.fitting.convex_hull import ground_state_check as ground_state_check, lower_hull as lower_hull
+from jaxce.fitting.design import design_diagnostics as design_diagnostics
+from jaxce.fitting.fit import FitResult as FitResult, fit as fit, fit_training_set as fit_training_set
+from jaxce.fitting.formation_energies import formation_energies as formation_energies
+from jaxce.fitting.learning_curves import LearningCurve as LearningCurve, learning_curve as learning_curve
+from jaxce.fitting.model_selection import CutoffSelection as CutoffSelection, select_cutoffs as select_cutoffs
+from jaxce.fitting.structure_choice import (
+    Candidate as Candidate,
+    StructureChoice as StructureChoice,
+    choose_structures as choose_structures,
+    enumerated_candidates as enumerated_candidates,
+    random_candidates as random_candidates,
+)
+from jaxce.fitting.training_set import TrainingSet as TrainingSet, map_training_data as map_training_data
 from jaxce.fitting.transformer import CorrelationTransformer as CorrelationTransformer
 from jaxce.grouping import by_supercell as by_supercell
+from jaxce.io.training_data import TrainingData as TrainingData, read_training_data as read_training_data
+from jaxce.lattice.enumeration import (
+    enumerate_occupancies as enumerate_occupancies,
+    enumerate_structures as enumerate_structures,
+)
+from jaxce.lattice.equivalence import canonical_key as canonical_key
 from jaxce.lattice.orbits import Orbit as Orbit
 from jaxce.lattice.prim import Prim as Prim
 from jaxce.lattice.structures import (
@@ -34,6 +54,7 @@ from jaxce.lattice.structures import (
     occupancy_to_ase as occupancy_to_ase,
 )
 from jaxce.lattice.supercell import Supercell as Supercell
+from jaxce.lattice.supercell_shapes import distinct_supercells as distinct_supercells
 from jaxce.lattice.symmetry import reduce_to_primitive as reduce_to_primitive
 from jaxce.lattice.trajectory import write_trajectory as write_trajectory
 from jaxce.padding import pad_batch as pad_batch
@@ -65,6 +86,7 @@ __version__ = "0.1.0"
 __all__ = [
     "VCSGC",
     "Batch",
+    "Candidate",
     "Canonical",
     "ChargeNeutral",
     "ClusterExpansion",
@@ -72,10 +94,13 @@ __all__ = [
     "ClusterTables",
     "Constrained",
     "CorrelationTransformer",
+    "CutoffSelection",
+    "ExpansionSamples",
     "FitResult",
     "Hamiltonian",
     "Histogram",
     "Hybrid",
+    "LearningCurve",
     "Mapping",
     "Moments",
     "MonteCarloResult",
@@ -85,34 +110,53 @@ __all__ = [
     "Prim",
     "Proposal",
     "SemiGrand",
+    "StructureChoice",
     "Supercell",
     "TemperingResult",
+    "TrainingData",
+    "TrainingSet",
     "all_swap_energies",
     "anneal",
     "build_hamiltonian",
     "build_pair_term",
     "build_tables",
     "by_supercell",
+    "canonical_key",
+    "choose_structures",
     "correlations",
     "datasets",
+    "design_diagnostics",
+    "distinct_supercells",
     "energy",
+    "enumerate_occupancies",
+    "enumerate_structures",
+    "enumerated_candidates",
+    "estimators",
     "fit",
+    "fit_training_set",
+    "formation_energies",
     "geometric_temperatures",
+    "ground_state_check",
     "io",
+    "learning_curve",
     "log_probability",
+    "lower_hull",
     "map_structure",
     "map_structures",
+    "map_training_data",
     "observables",
     "occupancy_from_ase",
     "occupancy_to_ase",
     "over_devices",
     "pad_batch",
-    "pure",
+    "random_candidates",
     "random_occupancy",
+    "read_training_data",
     "reduce_to_primitive",
     "relaxed_energy",
     "run_monte_carlo",
     "run_tempering",
+    "select_cutoffs",
     "substitution_correlations",
     "substitution_energies",
     "swap_correlations",

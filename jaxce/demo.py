@@ -32,7 +32,8 @@ COMPOSITION = {"La": 8, "Sr": 24, "Fe": 8, "Ti": 24, "O": 92, "X": 4}
 def run_demo(folder: str | pathlib.Path, num_structures: int = 4096, seed: int = 0) -> dict[str, Any]:
     """Fit the perovskite data, evaluate random 160-site structures, and write a report into `folder`.
 
-    Writes model.json, parity.png, energies.png, lowest.vasp and report.json. Returns the content of report.json.
+    Writes model.json, parity.png, energies.png, lowest.vasp and report.json, and the report of the fit into `fit/`.
+    Returns the content of report.json.
     """
     folder = pathlib.Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
@@ -42,7 +43,7 @@ def run_demo(folder: str | pathlib.Path, num_structures: int = 4096, seed: int =
         data = demo_subset(load_perovskite())
     with console.status(f"mapping and fitting {len(data.structures)} structures, cutoffs {CUTOFFS}"):
         result = fit_perovskite(data)
-    console.print(result.report())
+    result.report(folder / "fit")
     with console.status(f"evaluating {num_structures} random structures"):
         supercell, occupancies, energies, timing = _evaluate(result.expansion, num_structures, seed)
     report = _report(data, result, supercell, energies, timing)
@@ -68,7 +69,7 @@ def demo_subset(data: PerovskiteData) -> PerovskiteData:
 
 
 def fit_perovskite(data: PerovskiteData) -> FitResult:
-    """Pairs to 7 A and triplets to 5 A, ridge regression, 10-fold cross-validation."""
+    """Pairs to 7 A and triplets to 5 A, ridge with a physical prior, 10-fold cross-validation."""
     return fit(ClusterSpace(data.prim, CUTOFFS), data.structures, data.energies)
 
 

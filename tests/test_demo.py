@@ -16,7 +16,7 @@ def report(tmp_path_factory):
     folder = tmp_path_factory.mktemp("demo")
     outcome = CliRunner().invoke(app, ["demo", str(folder), "--structures", "32"])
     assert outcome.exit_code == 0, outcome.output
-    assert "CV RMSE" in outcome.output
+    assert "10-fold CV" in outcome.output
     return folder, json.loads((folder / "report.json").read_text(encoding="utf-8"))
 
 
@@ -25,7 +25,7 @@ def test_demo_fits_well_and_says_on_what(report):
     assert content["num_structures"] == 551
     assert "dropped" in content["subset"]
     assert content["cv_rmse_meV_per_site"] == pytest.approx(content["cv_rmse_meV_per_formula_unit"] / 5)
-    # icet with ridge regression reaches 8.2 on the same cutoffs and nearly the same structures.
+    # icet with ridge regression reaches 8.2 on the same cutoffs and nearly the same structures, the prior 7.5.
     assert 7 < content["cv_rmse_meV_per_site"] < 9
 
 
@@ -45,7 +45,7 @@ def test_demo_writes_its_lowest_structure(report):
 def test_the_model_that_ships_is_the_one_that_the_demo_fits(report):
     folder, _ = report
     fitted, shipped = jaxce.ClusterExpansion.load(folder / "model.json"), jaxce.datasets.load_perovskite_model()
-    np.testing.assert_allclose(fitted.coefficients, shipped.coefficients, rtol=1e-6, atol=1e-9)
+    np.testing.assert_allclose(fitted.coefficients, shipped.coefficients, rtol=1e-6, atol=1e-8)
     assert repr(fitted.space) == repr(shipped.space)
 
 

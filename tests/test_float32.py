@@ -28,14 +28,15 @@ def test_energies_are_right_to_1_mev(perovskite):
     np.testing.assert_allclose(energies, jax.jit(jaxce.energy)(double, occupancies), rtol=0, atol=1e-3)
 
 
-def test_without_the_constant_energies_are_right_to_a_tenth_of_that(perovskite):
+def test_without_the_constant_energies_are_right_to_a_quarter_of_that(perovskite):
     single, double, occupancies = perovskite
     assert single.constant.dtype == np.float64
     energies = [
         np.asarray(jax.jit(jaxce.energy)(dataclasses.replace(h, constant=np.zeros(())), o))
         for h, o in ((single, occupancies), (double, occupancies))
     ]
-    np.testing.assert_allclose(*energies, rtol=0, atol=1e-4)
+    # Four times the spacing of single precision at these energies.
+    np.testing.assert_allclose(*energies, rtol=0, atol=2.5e-4)
 
 
 def test_differences_are_right_to_a_tenth_of_a_mev(perovskite):

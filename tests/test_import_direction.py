@@ -54,12 +54,17 @@ TABLE = (
      "devices atomic_files sampling"),
     ("observables.py",         "",                          "sampling"),
     ("cluster_expansion.py",   "numpy pandas jax jaxtyping", "lattice cluster_space model_file build energies"),
-    ("fitting/*.py",           "numpy scipy pandas sklearn jax jaxtyping",
-     "lattice cluster_space build tables correlation_vectors cluster_expansion fitting"),
-    ("io/*.py",                "numpy scipy ase",
+    ("expansion_samples.py",   "numpy jax",
+     "lattice.supercell cluster_space build tables cluster_expansion"),
+    ("fitting/convex_hull.py", "numpy scipy",               "lattice.structures"),
+    ("plotting.py",            "numpy matplotlib",          "fitting.convex_hull"),
+    ("fitting/*.py",           "numpy scipy pandas sklearn ase jax jaxtyping rich",
+     "lattice cluster_space build tables correlation_vectors cluster_expansion expansion_samples atomic_files plotting "
+     "fitting"),
+    ("estimators.py",          "",                          "fitting.estimators fitting.prior_ridge"),
+    ("io/*.py",                "numpy scipy pandas ase",
      "lattice cluster_space cluster_expansion fitting.linear_models io"),
     ("datasets/*.py",          "numpy pandas ase",          "lattice.prim cluster_space cluster_expansion datasets"),
-    ("plotting.py",            "numpy matplotlib",          "cluster_space cluster_expansion fitting"),
 
     # The public names, and what is written with these.
     ("__init__.py",            "",                          "*"),

@@ -2,7 +2,7 @@
 
 import collections
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import jax
@@ -17,26 +17,77 @@ from jaxce.lattice.structures import Mapping
 from jaxce.lattice.supercell import Supercell
 from jaxce.tables import ClusterTables
 
-# A supercell with at least this many structures is worth a batch, and a compilation, of its own.
-_OWN_BATCH = 16
+# A supercell with at least this many structures is evaluated by itself, in blocks of these sizes: few shapes are
+# compiled, and memory does not grow with the number of structures.
+_OWN_BLOCKS = (16, 128, 1024)
+# Structures of unlike supercells that are evaluated at once.
+_UNLIKE_BLOCK = 64
 
 
 def correlation_matrix(space: ClusterSpace, mappings: Sequence[Mapping]) -> np.ndarray:
-    """`[structures, correlations]` correlation vectors, computed in double precision whatever JAX's default is."""
+    """`[structures, correlations]` correlation vectors, computed in double precision whatever JAX's default is.
+
+    Besides the matrix, memory is that of one block of structures.
+    """
     by_cell = collections.defaultdict(list)
     for row, mapping in enumerate(mappings):
         by_cell[mapping.supercell.transformation.tobytes()].append(row)
     matrix = np.zeros((len(mappings), space.num_correlations))
     unlike = collections.defaultdict(list)
     with _double_precision(True):
+        parts = _Parts(space)
         for rows in by_cell.values():
-            if len(rows) >= _OWN_BATCH:
-                matrix[rows] = _of_one_supercell(space, [mappings[row] for row in rows])
+            if len(rows) >= _OWN_BLOCKS[0]:
+                parts.fill_own(matrix, rows, mappings)
             else:
                 unlike[_bucket(mappings[rows[0]].supercell.num_prims)] += rows
         for num_cells, rows in unlike.items():
-            matrix[rows] = _of_unlike_supercells(space, [mappings[row] for row in rows], num_cells)
+            parts.fill_unlike(matrix, rows, mappings, num_cells)
     return matrix
+
+
+class _Parts:
+    """The tables that all supercells share: products of the prim. Only the sites of the columns differ."""
+
+    def __init__(self, space: ClusterSpace):
+        self.prim = space.prim
+        self.columns = column_points(space)
+        self.template = build_tables(space, Supercell(space.prim, 1))
+
+    def fill_own(self, matrix: np.ndarray, rows: list[int], mappings: Sequence[Mapping]) -> None:
+        """Rows of structures in one supercell."""
+        supercell = mappings[rows[0]].supercell
+        sites = jnp.asarray(column_sites(self.columns, supercell))
+        kinds = jnp.asarray(supercell.prim_sites, jnp.int32)
+        for block in _blocks(rows):
+            size = next((size for size in _OWN_BLOCKS if size >= len(block)), _OWN_BLOCKS[-1])
+            occupancies = np.zeros((size, supercell.num_sites), dtype=np.int8)
+            occupancies[: len(block)] = [mappings[row].occupancy for row in block]
+            values = _of_one_supercell(self.template, sites, kinds, occupancies, float(supercell.num_prims))
+            matrix[block] = np.asarray(values)[: len(block)]
+
+    def fill_unlike(self, matrix: np.ndarray, rows: list[int], mappings: Sequence[Mapping], num_cells: int) -> None:
+        """Rows of structures in unlike supercells, padded to one number of cells."""
+        sites_of: dict[bytes, np.ndarray] = {}
+        for start in range(0, len(rows), _UNLIKE_BLOCK):
+            block = rows[start : start + _UNLIKE_BLOCK]
+            matrix[block] = self._of_unlike([mappings[row] for row in block], num_cells, sites_of)[: len(block)]
+
+    def _of_unlike(self, mappings: list[Mapping], num_cells: int, sites_of: dict[bytes, np.ndarray]) -> np.ndarray:
+        sites = np.full((_UNLIKE_BLOCK, len(self.columns), num_cells), -1, dtype=np.int32)
+        kinds = np.zeros((_UNLIKE_BLOCK, num_cells * self.prim.num_sites), dtype=np.int32)
+        occupancies = np.zeros(kinds.shape, dtype=np.int8)
+        num_prims = np.ones(_UNLIKE_BLOCK)
+        for row, mapping in enumerate(mappings):
+            supercell = mapping.supercell
+            key = supercell.transformation.tobytes()
+            if key not in sites_of:
+                sites_of[key] = column_sites(self.columns, supercell)
+            sites[row, :, : supercell.num_prims] = sites_of[key]
+            kinds[row, : supercell.num_sites] = supercell.prim_sites
+            occupancies[row, : supercell.num_sites] = mapping.occupancy
+            num_prims[row] = supercell.num_prims
+        return np.asarray(_of_unlike_supercells(self.template, sites, kinds, occupancies, num_prims))
 
 
 def _bucket(num_prims: int) -> int:
@@ -44,35 +95,18 @@ def _bucket(num_prims: int) -> int:
     return 1 << (num_prims - 1).bit_length()
 
 
-def _of_one_supercell(space: ClusterSpace, mappings: list[Mapping]) -> np.ndarray:
-    tables = build_tables(space, mappings[0].supercell)
-    return np.asarray(_jitted(tables, jnp.asarray(np.stack([mapping.occupancy for mapping in mappings]))))
+def _blocks(rows: list[int]) -> Iterator[list[int]]:
+    for start in range(0, len(rows), _OWN_BLOCKS[-1]):
+        yield rows[start : start + _OWN_BLOCKS[-1]]
 
 
-def _of_unlike_supercells(space: ClusterSpace, mappings: list[Mapping], num_cells: int) -> np.ndarray:
-    """The products are those of the prim for all structures; only sites differ, and are padded."""
-    columns = column_points(space)
-    template = build_tables(space, Supercell(space.prim, 1))
-    num_sites = num_cells * space.prim.num_sites
-    sites = np.full((len(mappings), len(columns), num_cells), -1, dtype=np.int32)
-    kinds = np.zeros((len(mappings), num_sites), dtype=np.int32)
-    occupancies = np.zeros((len(mappings), num_sites), dtype=np.int8)
-    for row, mapping in enumerate(mappings):
-        supercell = mapping.supercell
-        sites[row, :, : supercell.num_prims] = column_sites(columns, supercell)
-        kinds[row, : supercell.num_sites] = supercell.prim_sites
-        occupancies[row, : supercell.num_sites] = mapping.occupancy
-    num_prims = np.array([mapping.supercell.num_prims for mapping in mappings], dtype=np.float64)
-    return np.asarray(_padded(template, jnp.asarray(sites), kinds, occupancies, num_prims))
-
-
-def _one_padded(template: ClusterTables, sites: Any, kind: Any, occupancy: Any, num_prims: Any) -> Any:
-    products = dataclasses.replace(template.products, column_sites=sites, kind=kind)
+def _with_sites(template: ClusterTables, sites: Any, kinds: Any, occupancy: Any, num_prims: Any) -> Any:
+    products = dataclasses.replace(template.products, column_sites=sites, kind=kinds)
     tables = dataclasses.replace(template, products=products, weights=template.weights / num_prims)
     return correlations(tables, occupancy)
 
 
-# A context of this function only; jax 0.7 has it in another place.
+# A context of this module only; jax 0.7 has it in another place.
 _double_precision = jax.enable_x64 if hasattr(jax, "enable_x64") else jax.experimental.enable_x64
-_jitted = jax.jit(correlations)
-_padded = jax.jit(jax.vmap(_one_padded, in_axes=(None, 0, 0, 0, 0)))
+_of_one_supercell = jax.jit(_with_sites)
+_of_unlike_supercells = jax.jit(jax.vmap(_with_sites, in_axes=(None, 0, 0, 0, 0)))

@@ -176,10 +176,10 @@ class Supercell:
 
 
 def hermite_normal_form(matrix: np.ndarray) -> np.ndarray:
-    """Upper triangular matrix with positive diagonal whose rows span the same integer lattice."""
+    """Upper triangular matrix with positive diagonal whose rows span the same lattice as the rows `[3 or more, 3]`."""
     rows = [[int(x) for x in row] for row in matrix]
     for column in range(3):
-        for row in range(column + 1, 3):
+        for row in range(column + 1, len(rows)):
             # Euclid's algorithm on the two leading entries.
             while rows[row][column]:
                 factor = rows[column][column] // rows[row][column]
@@ -190,7 +190,7 @@ def hermite_normal_form(matrix: np.ndarray) -> np.ndarray:
         for row in range(column):
             factor = rows[row][column] // rows[column][column]
             rows[row] = [a - factor * b for a, b in zip(rows[row], rows[column], strict=True)]
-    return np.array(rows, dtype=np.int64)
+    return np.array(rows[:3], dtype=np.int64)
 
 
 def _residue(vectors: np.ndarray, hermite: np.ndarray) -> np.ndarray:

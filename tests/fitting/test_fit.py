@@ -89,7 +89,7 @@ def test_structures_that_do_not_fit_are_reported_and_the_others_used(data):
     _, structures, energies = data
     alien = ase.Atoms("NaCl", scaled_positions=[[0, 0, 0], [0.5, 0.5, 0.5]], cell=PRIM.lattice, pbc=True)
     alien.info["id"] = "rock salt"
-    with pytest.warns(UserWarning, match="1 structures could not be mapped"):
+    with pytest.warns(UserWarning, match="1 of 49 structures could not be mapped"):
         result = jaxce.fit(SPACE, [alien, *structures], [0.0, *energies], estimator=LinearRegression(), cv=5)
     assert [(f.index, f.name) for f in result.failures] == [(0, "rock salt")]
     assert "Na" in result.failures[0].reason

@@ -1,0 +1,65 @@
+"""Many expansions on one cluster space, such as draws from a posterior: one Hamiltonian with a leading axis."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from jaxce.build import build_hamiltonian
+from jaxce.cluster_expansion import ClusterExpansion
+from jaxce.cluster_space import ClusterSpace
+from jaxce.lattice.supercell import Supercell
+from jaxce.tables import Hamiltonian
+
+
+class ExpansionSamples:
+    """Expansions with the same cluster space and other coefficients.
+
+    Args:
+        space: the cluster space.
+        coefficients: `[samples, correlations]` eV per prim.
+
+    Raises:
+        ValueError: if there is no sample, the shape is another one or a number is not finite.
+    """
+
+    def __init__(self, space: ClusterSpace, coefficients: Any):
+        array = np.asarray(coefficients, dtype=np.float64)
+        is_table = array.ndim == 2 and len(array) > 0 and array.shape[1] == space.num_correlations
+        if not is_table or not np.all(np.isfinite(array)):
+            raise ValueError(
+                f"`coefficients` must be finite numbers of shape [samples, {space.num_correlations}], but have shape "
+                f"{array.shape}."
+            )
+        self.space = space
+        self.coefficients = array
+
+    def __len__(self) -> int:
+        return len(self.coefficients)
+
+    def __getitem__(self, index: int) -> ClusterExpansion:
+        return ClusterExpansion(self.space, self.coefficients[index])
+
+    def __iter__(self) -> Iterator[ClusterExpansion]:
+        return (self[index] for index in range(len(self)))
+
+    @property
+    def mean(self) -> ClusterExpansion:
+        """The expansion with the mean coefficients."""
+        return ClusterExpansion(self.space, self.coefficients.mean(axis=0))
+
+    def hamiltonians(self, supercell: Supercell, dtype: Any = None) -> Hamiltonian:
+        """One Hamiltonian whose arrays have a leading axis of samples.
+
+        `jax.vmap(jaxce.energy, in_axes=(0, None))(hamiltonians, occupancy)` gives `[samples, ...]` energies.
+
+        Args:
+            supercell: a supercell of the prim.
+            dtype: as for `build_hamiltonian`.
+        """
+        built = [build_hamiltonian(expansion, supercell, dtype) for expansion in self]
+        # What the host keeps in double precision stays there.
+        stack = lambda *leaves: np.stack(leaves) if isinstance(leaves[0], np.ndarray) else jnp.stack(leaves)
+        return jax.tree.map(stack, *built)

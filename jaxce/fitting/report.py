@@ -1,0 +1,141 @@
+"""The report of a fit: text, JSON and figures."""
+
+import json
+import pathlib
+from typing import Any
+
+import numpy as np
+from rich.console import Console
+
+from jaxce import plotting
+from jaxce.atomic_files import write_text
+from jaxce.fitting.calibration import Calibration
+from jaxce.fitting.convex_hull import GroundStates, concentrations_of, ground_state_check
+from jaxce.fitting.design import DesignDiagnostics, design_diagnostics
+from jaxce.fitting.learning_curves import LearningCurve
+from jaxce.fitting.posterior import final_estimator
+from jaxce.fitting.predictions import Predictions
+
+
+def fit_report(result: Any, folder: str | pathlib.Path | None, learning_curve: LearningCurve | None) -> str:
+    """Print the report of a `FitResult`; with `folder`, write it there as text and JSON, with model and figures."""
+    parts = _Parts(result)
+    text = parts.text()
+    # Not wrapped, and no brackets taken for markup.
+    Console().print(text, markup=False, highlight=False, soft_wrap=True)
+    if folder is not None:
+        _write(pathlib.Path(folder), result, parts, text, learning_curve)
+    return text
+
+
+# A hull in more independent concentrations may take hours.
+_MOST_DIMENSIONS = 7
+
+
+class _Parts:
+    """What the text, the JSON and the figures are made of."""
+
+    def __init__(self, result: Any):
+        self.result = result
+        self.concentrations, self.names = concentrations_of(result.mappings)
+        reference, predicted = result.energies_per_prim, result.train_predictions
+        self.ground_states: GroundStates | None = None
+        if np.linalg.matrix_rank(self.concentrations - self.concentrations.mean(axis=0), tol=1e-6) <= _MOST_DIMENSIONS:
+            self.ground_states = ground_state_check(self.concentrations, reference, predicted)
+        self.design: DesignDiagnostics = design_diagnostics(result.expansion.space, result.matrix)
+        self.calibration: Calibration | None = result.calibration
+
+    def errors(self) -> dict[str, Predictions]:
+        result = self.result
+        named = {"training": result.train, f"{result.num_folds}-fold CV": result.cross_validation}
+        return named if result.test is None else named | {"test": result.test}
+
+    def text(self) -> str:
+        result = self.result
+        lines = [
+            f"{len(result.used)} structures, {result.expansion.space.num_correlations} coefficients, "
+            f"{type(final_estimator(result.estimator)).__name__}; "
+            f"energies of standard deviation {1e3 * np.std(result.energies_per_prim):.2f} meV per prim",
+            f"{'':24}{'RMSE':>12}{'MAE':>12}{'RMSE':>12}{'MAE':>12}",
+            f"{'':24}{'meV/prim':>12}{'meV/prim':>12}{'meV/atom':>12}{'meV/atom':>12}",
+        ]
+        for name, predictions in self.errors().items():
+            values = predictions.to_dict()
+            columns = [values[f"{kind}_meV_per_{unit}"] for unit in ("prim", "atom") for kind in ("rmse", "mae")]
+            lines.append(f"{name:24}" + "".join(f"{value:12.3f}" for value in columns))
+        if self.calibration is not None:
+            lines.append(self.calibration.summary())
+        hull = "ground states: not looked for, since there are too many independent concentrations for a hull"
+        if self.ground_states is not None:
+            hull = self.ground_states.summary()
+        lines += [self.design.summary(), hull, result.training_set.summary()]
+        return "\n".join(lines)
+
+    def to_dict(self) -> dict[str, Any]:
+        result = self.result
+        table = result.expansion.to_dataframe()
+        if result.posterior is not None:
+            table["coefficient_std"] = result.posterior.standard_deviations
+        data = result.training_set
+        structures = data.to_dataframe().assign(
+            train_prediction_per_prim=result.train_predictions, cv_prediction_per_prim=result.cv_predictions
+        )
+        if result.cv_standard_deviations is not None:
+            structures["cv_standard_deviation_per_prim"] = result.cv_standard_deviations
+        return {
+            "num_structures": len(data),
+            "num_coefficients": result.expansion.space.num_correlations,
+            "estimator": repr(final_estimator(result.estimator)).split("(")[0],
+            "num_folds": result.num_folds,
+            "errors": {name: predictions.to_dict() for name, predictions in self.errors().items()},
+            "calibration": None if self.calibration is None else self.calibration.to_dict(),
+            "design": self.design.to_dict(),
+            "ground_states": None if self.ground_states is None else self.ground_states.to_dict(),
+            "duplicates": [data.name_of(rows) for rows in data.duplicates()],
+            "conflicts": [data.name_of(rows) for rows in data.conflicts()],
+            "left_out": [{"index": f.index, "name": f.name, "reason": f.reason} for f in data.failures],
+            "coefficients": table.to_dict(orient="records"),
+            "structures": structures.to_dict(orient="records"),
+        }
+
+    def figures(self) -> dict[str, Any]:
+        result, space = self.result, self.result.expansion.space
+        table = space.to_dataframe()
+        deviations = None if result.posterior is None else result.posterior.standard_deviations / space.multiplicities
+        cv = result.cross_validation
+        figures = {
+            "parity": plotting.parity_plot(
+                cv.reference, cv.predicted, cv.rmse_per_prim, "cross-validated", cv.standard_deviations
+            ),
+            "ecis": plotting.eci_plot(table["order"], table["diameter"], result.expansion.ecis, deviations),
+        }
+        if self.ground_states is not None:
+            figures["hull"] = self._hull_figure(self.ground_states)
+        if self.calibration is not None:
+            levels, observed = self.calibration.levels, self.calibration.observed
+            figures["calibration"] = plotting.calibration_plot(levels, observed, len(result.used))
+        return figures
+
+    def _hull_figure(self, ground_states: GroundStates) -> Any:
+        if ground_states.reference.num_dimensions != 1:
+            return plotting.above_hull_plot(ground_states)
+        axis = int(np.argmax(np.ptp(self.concentrations, axis=0)))
+        reference, predicted = self.result.energies_per_prim, self.result.train_predictions
+        label = f"fraction of {self.names[axis]}"
+        return plotting.hull_plot(self.concentrations[:, axis], reference, predicted, ground_states, label)
+
+
+def _write(folder: pathlib.Path, result: Any, parts: _Parts, text: str, learning_curve: LearningCurve | None) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    content, figures = parts.to_dict(), parts.figures()
+    if learning_curve is not None:
+        content["learning_curve"] = learning_curve.to_dict()
+        curve = (learning_curve.sizes, 1e3 * learning_curve.train_rmse, 1e3 * learning_curve.test_rmse)
+        figures["learning_curve"] = plotting.learning_curve_plot(*curve, unit="meV per prim")
+    for name, figure in figures.items():
+        figure.savefig(folder / f"{name}.png", dpi=200)
+    write_text(folder / "report.txt", text + "\n")
+    write_text(
+        folder / "report.json", json.dumps(content, indent=1, allow_nan=False, default=lambda number: number.item())
+    )
+    result.expansion.save(folder / "model.json")
