@@ -1,14 +1,20 @@
 """The command line."""
 
+import enum
 import pathlib
+from collections.abc import Sequence
 from typing import Annotated
 
 import typer
 
 import jaxce
 from jaxce.demo import run_demo
+from jaxce.fit_command import ESTIMATORS, read_prim, run_fit
 
 app = typer.Typer(help="Cluster expansions in JAX.", no_args_is_help=True, add_completion=False)
+
+EstimatorName = enum.Enum("EstimatorName", {name: name for name in ESTIMATORS})
+EnergyUnitName = enum.Enum("EnergyUnitName", {name: name for name in ("structure", "atom", "prim")})
 
 
 @app.callback(invoke_without_command=True)
@@ -26,6 +32,81 @@ def demo(
 ) -> None:
     """Fit the embedded perovskite data, evaluate thousands of 160-site structures, write a report."""
     run_demo(folder, structures, seed)
+
+
+@app.command()
+def fit(
+    source: Annotated[
+        list[pathlib.Path],
+        typer.Argument(help="Structures with energies: folder, ASE database, extxyz, CSV, or pymatgen's JSON."),
+    ],
+    prim: Annotated[pathlib.Path, typer.Option(help="The primitive cell: any file of ASE, or pymatgen's JSON.")],
+    cutoff: Annotated[
+        list[str],
+        typer.Option(help="Order and largest distance, such as 2:7.0. Several sets, one option each: 2:7.0,3:5.0."),
+    ],
+    species: Annotated[
+        list[str] | None, typer.Option(help="Symbol in the prim and what may stand there: Ti:Ti,Fe or O:O,X.")
+    ] = None,
+    energy: Annotated[str | None, typer.Option(help="Name of the energies in the files.")] = None,
+    per: Annotated[EnergyUnitName, typer.Option(help="What an energy is of.")] = EnergyUnitName("structure"),
+    structures: Annotated[
+        pathlib.Path | None, typer.Option(help="For a CSV of energies: the file or folder of structures.")
+    ] = None,
+    estimator: Annotated[EstimatorName, typer.Option()] = EstimatorName("physical-prior"),
+    cv: Annotated[int, typer.Option(min=2, help="Folds of the cross-validation.")] = 10,
+    test: Annotated[float, typer.Option(min=0, max=0.9, help="Part of the structures kept apart.")] = 0.0,
+    report: Annotated[pathlib.Path, typer.Option(help="Where report and model go.")] = pathlib.Path("jaxce-fit"),
+    learning_curve: Annotated[bool, typer.Option(help="Whether to fit parts of the data too.")] = True,
+) -> None:
+    """Fit a cluster expansion to structures with energies; choose between sets of cutoffs; write a report."""
+    try:
+        run_fit(
+            source,
+            read_prim(prim, _species(species or [])),
+            _cutoff_sets(cutoff),
+            report,
+            estimator=estimator.value,
+            energy=energy,
+            energies_per=per.value,
+            structures=structures,
+            cv=cv,
+            test_fraction=test,
+            with_learning_curve=learning_curve,
+        )
+    except ValueError as error:
+        # What a user did wrong, without the traceback of a program that failed.
+        typer.echo(f"error: {error}", err=True)
+        raise typer.Exit(2) from error
+
+
+def _species(options: Sequence[str]) -> dict[str, list[str]]:
+    found = {}
+    for option in options:
+        symbol, _, names = option.partition(":")
+        if not names:
+            raise ValueError(f"--species needs a symbol and a list, such as Ti:Ti,Fe, but is {option!r}.")
+        found[symbol] = names.split(",")
+    return found
+
+
+def _cutoff_sets(options: Sequence[str]) -> list[dict[int, float]]:
+    """One set for each option; single pairs of order and distance, given as several options, make one set."""
+    sets = [_cutoffs(option) for option in options]
+    orders = [order for one in sets for order in one]
+    if all(len(one) == 1 for one in sets) and len(set(orders)) == len(orders):
+        return [{order: distance for one in sets for order, distance in one.items()}]
+    return sets
+
+
+def _cutoffs(option: str) -> dict[int, float]:
+    try:
+        pairs = [part.split(":") for part in option.split(",")]
+        return {int(order): float(distance) for order, distance in pairs}
+    except ValueError as error:
+        raise ValueError(
+            f"--cutoff needs orders with distances, such as 2:7.0 or 2:7.0,3:5.0, but is {option!r}."
+        ) from error
 
 
 def main() -> None:

@@ -220,6 +220,15 @@ class Hamiltonian:
     species: SiteSpecies
     num_prims: Int[Array, "*batch"] | Int[np.ndarray, "*batch"]
 
+    @property
+    def num_models(self) -> int | None:
+        """How many models of one supercell are stacked along a leading axis of all arrays; None for a single one."""
+        return len(self.num_prims) if np.ndim(self.num_prims) else None
+
+    def model(self, index: int) -> "Hamiltonian":
+        """One model of a stack."""
+        return jax.tree.map(lambda leaf: leaf[index], self)
+
 
 @typing.no_type_check
 @jax.tree_util.register_dataclass

@@ -1,6 +1,5 @@
 """The scikit-learn transformer from structures to correlation vectors."""
 
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -21,17 +20,19 @@ class CorrelationTransformer(TransformerMixin, BaseEstimator):
     def __init__(self, space: ClusterSpace):
         self.space = space
 
-    def fit(self, X: Sequence[Any], y: Any = None) -> "CorrelationTransformer":
-        """Nothing is learnt."""
-        del X, y
+    def fit(self, X: Any, y: Any = None) -> "CorrelationTransformer":
+        """Nothing is learnt; what is no list of structures is refused."""
+        del y
+        _check_structures(X)
         return self
 
-    def transform(self, X: Sequence[Any]) -> np.ndarray:
+    def transform(self, X: Any) -> np.ndarray:
         """Correlation vectors of structures, ideal or relaxed.
 
         Raises:
             ValueError: if structures do not fit the prim; every one of them is named with its reason.
         """
+        _check_structures(X)
         mapped = map_structures(self.space.prim, X)
         if mapped.failures:
             reasons = "\n".join(f"  structure {f.index} ({f.name}): {f.reason}" for f in mapped.failures)
@@ -45,3 +46,23 @@ class CorrelationTransformer(TransformerMixin, BaseEstimator):
 
     def __sklearn_is_fitted__(self) -> bool:
         return True
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.requires_fit = False
+        # Structures, not numbers.
+        tags.input_tags.two_d_array = False
+        tags.no_validation = True
+        return tags
+
+
+def _check_structures(structures: Any) -> None:
+    is_sequence = hasattr(structures, "__len__") and hasattr(structures, "__getitem__")
+    wrong = (
+        [i for i, atoms in enumerate(structures) if not hasattr(atoms, "get_scaled_positions")] if is_sequence else []
+    )
+    if not is_sequence or len(structures) == 0 or wrong or hasattr(structures, "get_scaled_positions"):
+        raise ValueError(
+            "a list of at least one `ase.Atoms` is needed, but "
+            + (f"entries {wrong[:10]} are something else." if wrong else f"{type(structures).__name__} came.")
+        )

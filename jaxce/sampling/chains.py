@@ -26,8 +26,8 @@ class Run(NamedTuple):
     """What stays the same during a run.
 
     Attributes:
-        hamiltonian: the Hamiltonian.
-        changes: its energy changes.
+        hamiltonian: the Hamiltonian, or a stack with one for each chain.
+        changes: its energy changes, stacked alike.
         moves: the moves of a sweep, in their order.
         class_key: key of the classes of moves.
         chain_keys: `[chains]` keys.
@@ -86,7 +86,7 @@ def start_progress(
     run: Run, occupancy: Int[Array, "chains sites"], counts: Int[Array, "chains rows species"], ladder: Ladder | None
 ) -> Progress:
     """Progress before the first sweep."""
-    energy = jax.jit(relative_energy)(run.hamiltonian, occupancy)
+    energy = jax.jit(_energies)(run.hamiltonian, occupancy)
     num_chains = len(energy)
     accumulators = {
         name: observable.start(jax.eval_shape(observable, occupancy).shape[1:], num_chains)
@@ -95,7 +95,7 @@ def start_progress(
     }
     return Progress(
         states=State(occupancy, jnp.zeros_like(energy), counts),
-        caches=start_cache(run.changes, run.moves, occupancy),
+        caches=start_cache(_changes_of_first(run), run.moves, occupancy),
         reference=energy,
         # Copies: a buffer that is given away is given away once.
         lowest_energy=jnp.copy(energy),
@@ -194,6 +194,9 @@ def _spread_over(mesh: jax.sharding.Mesh, advanced: Any, progress: Progress, run
     everywhere, by_chain, second = PartitionSpec(), PartitionSpec(BATCH), PartitionSpec(None, BATCH)
     of_progress = leading_axis_specs(progress)
     of_run = jax.tree.map(lambda _: everywhere, run)._replace(chain_keys=by_chain, exchange_keys=by_chain)
+    if run.hamiltonian.num_models is not None:
+        stacked = {name: jax.tree.map(lambda _: by_chain, getattr(run, name)) for name in ("hamiltonian", "changes")}
+        of_run = of_run._replace(**stacked)
     # The rows of a schedule are chains, or rungs that all ladders share.
     of_schedule = jax.tree.map(lambda _: second if progress.ladder is None else everywhere, schedule)
     of_samples = jax.tree.map(lambda _: second, sample_shapes(run, progress))
@@ -219,12 +222,16 @@ def _sweep(run: Run, progress: Progress, weights: Weight, number: Any) -> tuple[
     class_key = jax.random.fold_in(run.class_key, number)
     chosen = [move.classes(jax.random.fold_in(class_key, index)) for index, move in enumerate(run.moves)]
 
-    def of_chain(chain):
-        state, cache, weight, key = chain
-        key = jax.random.fold_in(key, number)
-        return sweep_of_chain(run.changes, run.moves, chosen, (state, cache), weight, key, number)
+    is_stacked = run.hamiltonian.num_models is not None
 
-    chains = (progress.states, progress.caches, weights, run.chain_keys)
+    def of_chain(chain):
+        state, cache, weight, key, own_changes = chain
+        key = jax.random.fold_in(key, number)
+        return sweep_of_chain(
+            own_changes if is_stacked else run.changes, run.moves, chosen, (state, cache), weight, key, number
+        )
+
+    chains = (progress.states, progress.caches, weights, run.chain_keys, run.changes if is_stacked else None)
     over_chains = jax.vmap(of_chain) if run.changes.is_mapped else functools.partial(jax.lax.map, of_chain)
     states, caches = over_chains(chains)
     energy = progress.reference + states.energy
@@ -254,7 +261,7 @@ def _record(run: Run, progress: Progress, samples: Samples, index: Any) -> tuple
 def _sample(run: Run, progress: Progress) -> tuple[Progress, Samples]:
     """One sample; running energies start anew from full ones."""
     occupancy = progress.states.occupancy
-    energy = relative_energy(run.hamiltonian, occupancy)
+    energy = _energies(run.hamiltonian, occupancy)
     drift = jnp.abs(energy - (progress.reference + progress.states.energy))
     traces, accumulators = {}, {}
     for name, observable in run.observables.items():
@@ -271,6 +278,19 @@ def _sample(run: Run, progress: Progress) -> tuple[Progress, Samples]:
         accumulators=accumulators,
     )
     return progress, sample
+
+
+def _energies(hamiltonian: Hamiltonian, occupancy: Int[Array, "chains sites"]) -> Float[Array, " chains"]:
+    """Energies without the constant, of each chain by its own model if there is a stack."""
+    if hamiltonian.num_models is None:
+        return relative_energy(hamiltonian, occupancy)
+    return jax.vmap(relative_energy)(hamiltonian, occupancy)
+
+
+def _changes_of_first(run: Run) -> EnergyChanges:
+    if run.hamiltonian.num_models is None:
+        return run.changes
+    return jax.tree.map(lambda leaf: leaf[0], run.changes)
 
 
 def _in_order(progress: Progress, values: Any) -> Any:

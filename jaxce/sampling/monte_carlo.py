@@ -17,7 +17,7 @@ from jaxce.sampling.progress_bar import ProgressBar
 from jaxce.sampling.replica_exchange import Ladder, start_ladders
 from jaxce.sampling.results import MonteCarloResult, assembled, traced_quantities
 from jaxce.sampling.run_folder import RunFolder, fingerprint
-from jaxce.sampling.run_setup import Settings, Setup, checked_start, prepare
+from jaxce.sampling.run_setup import Settings, Setup, checked_start, first_model, prepare
 from jaxce.tables import Hamiltonian
 
 _CANONICAL = Canonical()
@@ -50,7 +50,8 @@ def run_monte_carlo(
         key: random key, consumed. Chain number c uses `fold_in(key, c)`: what it does depends neither on how many
             chains run beside it nor on samples, progress bars and interruptions. All chains share which kind of move
             (sublattice and species) a step is.
-        hamiltonian: the Hamiltonian.
+        hamiltonian: the Hamiltonian; or one for each chain, stacked along a leading axis, such as draws from a
+            posterior (`ExpansionSamples.hamiltonians`).
         occupancy: `[chains, sites]` starting occupancies.
         ensemble: `Canonical`, `SemiGrand`, `Hybrid`, `VCSGC`, `ChargeNeutral`, `Constrained`, or one's own.
         temperature: kelvin; a number, one per chain, or `[sweeps, chains]` (or `[sweeps, 1]`).
@@ -73,7 +74,7 @@ def run_monte_carlo(
         ValueError: if shapes disagree, a temperature is not positive, a species is unknown, a chain is frozen, the
             start breaks the ensemble's constraint, or the folder holds another run.
     """
-    codes = checked_start(hamiltonian, occupancy)
+    codes = checked_start(first_model(hamiltonian, len(occupancy)), occupancy)
     settings = Settings(num_sweeps, sample_every, observables, moves or _MOVES, until, folder, progress, method)
     setup = prepare(key, hamiltonian, codes, ensemble, temperature, len(codes), settings)
     return perform(setup, settings)[0]

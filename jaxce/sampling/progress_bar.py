@@ -21,7 +21,7 @@ class ProgressBar:
 
     def __init__(self, plan: Plan, sweeps: int, *, is_shown: bool):
         self._steps_per_sweep = sum(move.steps for move in plan.run.moves)
-        self._constant = float(plan.run.hamiltonian.constant)
+        self._constant = float(np.mean(plan.run.hamiltonian.constant))
         self._first = sweeps
         self._progress = Progress(
             TextColumn("{task.completed:.0f}/{task.total:.0f} sweeps"),

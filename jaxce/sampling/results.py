@@ -150,7 +150,8 @@ def traced_quantities(setup: Setup, samples: Samples) -> dict[str, np.ndarray]:
     """Name -> `[chains, samples, ...]` of the energy, the numbers of species, and the traces of observables."""
     chains_first = lambda values: np.swapaxes(values, 0, 1)
     # The constant is added in double precision, whatever the dtype of the energies.
-    energy = chains_first(samples.energy).astype(np.float64) + float(setup.plan.run.hamiltonian.constant)
+    constant = np.asarray(setup.plan.run.hamiltonian.constant, dtype=np.float64)
+    energy = chains_first(samples.energy).astype(np.float64) + constant[..., None]
     counts = chains_first(setup.counts_by_label(samples.counts))
     by_species = {name: counts[..., label] for label, name in enumerate(setup.species)}
     return {"energy": energy, **by_species, **{name: chains_first(v) for name, v in samples.traces.items()}}
@@ -177,12 +178,12 @@ def assembled(setup: Setup, done: Done, samples: Samples, check: PrecisionCheck 
         conditions=setup.conditions(),
         occupancy=progress.states.occupancy,
         acceptance_rate=done.num_accepted / steps,
-        lowest_energy=np.asarray(progress.lowest_energy, dtype=np.float64) + float(hamiltonian.constant),
+        lowest_energy=np.asarray(progress.lowest_energy, dtype=np.float64) + np.asarray(hamiltonian.constant),
         lowest_occupancy=progress.lowest_occupancy,
         energy_drift=np.asarray(progress.drift),
         num_sweeps=done.sweeps,
         sample_every=plan.sample_every,
-        num_prims=int(hamiltonian.num_prims),
+        num_prims=int(np.ravel(hamiltonian.num_prims)[0]),
         is_precise=None if check is None else check.is_reached,
         precision=None if check is None else check.table,
         labels={name: (o.dims, o.coords) for name, o in plan.run.observables.items() if getattr(o, "dims", None)},

@@ -17,7 +17,7 @@ from jaxce import (
     pair_changes as pair_changes,
 )
 from jaxce.energies import relative_energy
-from jaxce.energy_changes import energy_changes
+from jaxce.energy_changes import EnergyChanges, energy_changes
 from jaxce.sampling.chains import Run
 from jaxce.sampling.chunks import Plan
 from jaxce.sampling.ensemble_moves import Moves, moves_of_ensemble
@@ -109,6 +109,7 @@ def prepare(
     """Check everything that can be wrong, before any work is done."""
     _check_key(key)
     _check_lengths(settings)
+    models, hamiltonian = hamiltonian, first_model(hamiltonian, len(occupancy))
     sublattices = find_sublattices(hamiltonian, settings.moves.frozen_sites)
     inactive = _inactive_species(hamiltonian)
     problem = Problem(sublattices, inactive, num_conditions, settings.num_sweeps)
@@ -124,8 +125,9 @@ def prepare(
     by_chain = jax.vmap(jax.random.fold_in, in_axes=(None, 0))
     chain_keys, exchange_keys = (by_chain(root, jnp.arange(len(occupancy))) for root in roots)
     is_mapped = _are_chains_mapped(*occupancy.shape)
-    changes = energy_changes(hamiltonian, settings.method, is_mapped=is_mapped)
-    run = Run(hamiltonian, changes, moves, class_key, chain_keys, exchange_keys, observables)
+    run = Run(
+        models, _changes(models, settings.method, is_mapped), moves, class_key, chain_keys, exchange_keys, observables
+    )
     dtype = jax.eval_shape(relative_energy, hamiltonian, jnp.asarray(occupancy[:1])).dtype
     as_dtype = lambda array: None if array is None else np.asarray(array, dtype=dtype)
     beta = np.broadcast_to(np.asarray(1 / (ase.units.kB * kelvin), dtype=dtype), (len(kelvin), num_conditions))
@@ -134,6 +136,33 @@ def prepare(
     species = hamiltonian.species.names[:-1]
     conserved = _conserved(rules, counts)
     return Setup(plan, sublattices, inactive, species, occupancy, counts, conserved, rules.chemical_potentials, kelvin)
+
+
+def first_model(hamiltonian: Hamiltonian, num_chains: int) -> Hamiltonian:
+    """The Hamiltonian, or the first of a stack with one for each chain, which differ in nothing but their weights.
+
+    Raises:
+        ValueError: if a stack has another length or holds several supercells.
+    """
+    if hamiltonian.num_models is None:
+        return hamiltonian
+    if hamiltonian.num_models != num_chains:
+        raise ValueError(
+            f"{hamiltonian.num_models} models need as many chains, one for each, but `occupancy` has {num_chains}."
+        )
+    integers = [np.asarray(leaf) for leaf in jax.tree.leaves(hamiltonian) if jnp.issubdtype(leaf.dtype, jnp.integer)]
+    if not all(np.all(leaf == leaf[:1]) for leaf in integers):
+        raise ValueError("models of one run must be of one supercell, as `ExpansionSamples.hamiltonians` makes them.")
+    return hamiltonian.model(0)
+
+
+def _changes(hamiltonian: Hamiltonian, method: str, is_mapped: bool) -> EnergyChanges:
+    """Energy changes; of a stack those of each model, stacked."""
+    if hamiltonian.num_models is None:
+        return energy_changes(hamiltonian, method, is_mapped=is_mapped)
+    models = [hamiltonian.model(index) for index in range(hamiltonian.num_models)]
+    built = [energy_changes(model, method, is_mapped=is_mapped) for model in models]
+    return jax.tree.map(lambda *leaves: jnp.stack(leaves), *built)
 
 
 def _conserved(rules: Rules, counts: np.ndarray) -> np.ndarray:

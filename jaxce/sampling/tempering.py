@@ -178,6 +178,8 @@ def run_tempering(
         ValueError: as `run_monte_carlo`; if there are fewer than two temperatures; or if the replicas of a ladder have
             unlike compositions, which canonical exchanges would mix.
     """
+    if hamiltonian.num_models is not None:
+        raise ValueError("replicas of a ladder share one model: give one of the stack, `hamiltonian.model(index)`.")
     kelvin = np.asarray(temperatures, dtype=np.float64)
     if kelvin.ndim != 1 or len(kelvin) < 2:
         raise ValueError(f"`temperatures` must be two or more numbers, but has shape {kelvin.shape}.")
