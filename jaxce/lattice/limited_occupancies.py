@@ -12,7 +12,7 @@ from jaxce.lattice.supercell import Supercell
 # Of a fraction times a number of sites.
 _ROUNDING = 1e-9
 # Different counts to keep apart at one site; so many go with far more occupancies than can be compared.
-_MOST_STATES = 50_000
+_MOST_STATES = 20_000
 
 
 class Limits(NamedTuple):
@@ -71,7 +71,7 @@ class LimitedOccupancies:
 
 
 def limited_occupancies(num_species: np.ndarray, limits: Limits, max_count: int) -> LimitedOccupancies:
-    """The occupancies within limits; without any, `count` is 0.
+    """The occupancies within limits; `count` is 0 where there are none.
 
     Args:
         num_species: `[active sites]` number of species of each.
@@ -81,9 +81,9 @@ def limited_occupancies(num_species: np.ndarray, limits: Limits, max_count: int)
     Raises:
         ValueError: if there are more than `max_count`, or too many different compositions to count them.
     """
-    next_states = _next_states(num_species, limits)
-    # The last layer holds one state or more where the limits can be met; numbers beyond 64 bits are exact too.
-    completions = np.ones(next_states[-1].max(initial=-1) + 1 if next_states else 1, dtype=object)
+    next_states, num_last_states = _next_states(num_species, limits)
+    # Python's integers: numbers beyond 64 bits are exact too.
+    completions = np.ones(num_last_states, dtype=object)
     first_ranks = []
     for next_state in reversed(next_states):
         options = np.append(completions, 0)[next_state]
@@ -100,13 +100,17 @@ def limited_occupancies(num_species: np.ndarray, limits: Limits, max_count: int)
     return LimitedOccupancies(count, tuple(next_states), ranks)
 
 
-def _next_states(num_species: np.ndarray, limits: Limits) -> list[np.ndarray]:
-    """`next_states` of `LimitedOccupancies`: choices that break a limit, whatever follows, are left out."""
+def _next_states(num_species: np.ndarray, limits: Limits) -> tuple[list[np.ndarray], int]:
+    """`next_states` of `LimitedOccupancies` and the number of states after the last site.
+
+    Choices that break a limit, whatever follows, are left out.
+    """
     is_counted, lowest, highest = limits
     # How many of the sites after each may still be counted.
     can_count = is_counted.max(axis=1, initial=0)
     still = can_count.sum(axis=0) - np.cumsum(can_count, axis=0)
-    states = np.zeros((1, len(lowest)), dtype=np.int64)
+    can_start = np.all((lowest <= can_count.sum(axis=0)) & (highest >= 0))
+    states = np.zeros((int(can_start), len(lowest)), dtype=np.int64)
     next_states = []
     for site, num_codes in enumerate(num_species):
         reached = states[:, None] + is_counted[site, :num_codes]
@@ -114,13 +118,13 @@ def _next_states(num_species: np.ndarray, limits: Limits) -> list[np.ndarray]:
         states, place = _distinct_rows(reached[fits])
         if len(states) > _MOST_STATES:
             raise ValueError(
-                f"the limits leave over {_MOST_STATES} different compositions: make them narrower, limit fewer species, "
-                "or use a smaller supercell."
+                f"the limits leave over {_MOST_STATES} different compositions: make them narrower, limit fewer "
+                "species, or use a smaller supercell."
             )
         next_state = np.full(fits.shape, -1, dtype=np.int64)
         next_state[fits] = place
         next_states.append(next_state)
-    return next_states
+    return next_states, len(states)
 
 
 def _distinct_rows(rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

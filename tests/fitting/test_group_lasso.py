@@ -7,7 +7,7 @@ from sklearn.utils.estimator_checks import parametrize_with_checks
 
 import jaxce.fitting.group_lasso
 from jaxce.fitting.elastic_net import ElasticNetOnPath
-from jaxce.fitting.group_lasso import GroupLasso
+from jaxce.fitting.group_lasso import GroupLasso, _duality_gap, _layout, _Quadratic
 
 RANDOM = np.random.default_rng(3)
 X = RANDOM.normal(size=(80, 12)) @ (np.eye(12) + 0.3 * RANDOM.normal(size=(12, 12)))
@@ -101,6 +101,23 @@ def test_overlapping_groups_reach_the_minimum_of_the_latent_penalty(fraction):
     found = scipy.optimize.minimize(objective, start, jac=True, method="L-BFGS-B", options=options)
     expected = np.bincount(columns, found.x)
     np.testing.assert_allclose(model.coef_, expected, atol=2e-4)
+
+
+@pytest.mark.parametrize("alpha", [0.01, 0.2, 5.0])
+def test_duality_gap_is_that_of_the_scaled_residual(alpha):
+    matrix, targets, layout = X[:, :6] - X[:, :6].mean(axis=0), Y - Y.mean(), _layout(NESTED, 6)
+    parts = RANDOM.normal(size=len(layout.columns))
+    residual = targets - matrix @ np.bincount(layout.columns, parts)
+    pieces = np.split(parts, layout.starts[1:])
+    primal = residual @ residual / 160
+    primal += alpha * sum(np.sqrt(len(piece)) * np.linalg.norm(piece) for piece in pieces)
+    # The largest multiple of the residual, up to 1, that is allowed in the dual problem.
+    largest = max(np.linalg.norm(matrix[:, group].T @ residual / 80) / np.sqrt(len(group)) for group in NESTED)
+    point = min(1, alpha / largest) * residual
+    dual = (targets @ targets - (targets - point) @ (targets - point)) / 160
+    error = _Quadratic(matrix.T @ matrix / 80, matrix.T @ targets / 80, float(targets @ targets / 80))
+    assert _duality_gap(layout, error, alpha, parts) == pytest.approx(primal - dual, rel=1e-10)
+    assert primal > dual
 
 
 @pytest.mark.parametrize("fraction", [0.8, 0.5, 0.3, 0.1])

@@ -58,6 +58,8 @@ def test_dependent_columns_and_exact_data_end_the_pursuit_quietly():
     model = MatchingPursuitOnPath().fit(twice, X @ TRUTH)
     np.testing.assert_allclose(model.predict(twice), X @ TRUTH, atol=1e-10)
     assert model.n_nonzero_coefs_ == 4
+    # The last model stays for all larger numbers.
+    np.testing.assert_allclose(model.fold_errors_[4:], 0, atol=1e-20)
 
 
 def test_weights_are_repetitions():

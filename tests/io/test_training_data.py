@@ -42,9 +42,11 @@ def write_vasprun(path, energies, *, is_finished=True, symbol="Ag"):
     lattice = "".join(f"<v>{' '.join(map(str, row))}</v>" for row in (4 * np.eye(3)).tolist())
     cell = f'<crystal><varray name="basis">{lattice}</varray></crystal><varray name="positions"><v>0 0 0</v></varray>'
     text = (
-        '<?xml version="1.0" encoding="ISO-8859-1"?>\n<modeling><kpoints><varray name="kpointlist"><v>0 0 0</v></varray>'
-        '<varray name="weights"><v>1</v></varray></kpoints><parameters></parameters><atominfo><array name="atoms"><set>'
-        f'<rc><c>{symbol}</c><c>1</c></rc></set></array></atominfo><structure name="initialpos">{cell}</structure>'
+        '<?xml version="1.0" encoding="ISO-8859-1"?>\n<modeling><kpoints>'
+        '<varray name="kpointlist"><v>0 0 0</v></varray><varray name="weights"><v>1</v></varray></kpoints>'
+        "<parameters></parameters>"
+        f'<atominfo><array name="atoms"><set><rc><c>{symbol}</c><c>1</c></rc></set></array></atominfo>'
+        f'<structure name="initialpos">{cell}</structure>'
     )
     for energy in energies:
         # Smearing: the free energy is 0.5 eV below the energy extrapolated to zero.
@@ -66,7 +68,7 @@ def write_outcar(path, energy):
                 "   number of dos      NEDOS =    301   number of ions     NIONS =      1",
                 "   ions per type =               1",
                 "   ISPIN  =      1    spin polarized calculation?",
-                "--------------------------------------- Iteration      1(   1)  ---------------------------------------",
+                "------------------------------ Iteration      1(   1)  ------------------------------",
                 " aborting loop because EDIFF is reached",
                 "      direct lattice vectors                 reciprocal lattice vectors",
                 "     4.0 0.0 0.0     0.25 0.0 0.0",
@@ -223,6 +225,8 @@ def test_a_folder_is_searched_in_order_and_a_broken_file_is_named(tmp_path):
     ase.io.write(tmp_path / "y.traj", [alloy(3, -1.0), alloy(3, -7.0)])
     ase.io.write(tmp_path / ".hidden" / "a.extxyz", alloys())
     ase.io.write(tmp_path / "a.cif", alloy(2))
+    # What macOS leaves beside a file on other disks.
+    (tmp_path / "._y.traj").write_bytes(b"\x00\x05\x16\x07")
     (tmp_path / "broken.cif").write_text("data_a\n_cell_length_a\n", encoding="utf-8")
     (tmp_path / "notes.txt").write_text("not a structure\n", encoding="utf-8")
     (tmp_path / "settings.json").write_text('{"cutoff": 520}', encoding="utf-8")
@@ -279,7 +283,7 @@ def test_bad_paths_and_keywords_are_refused(tmp_path):
         read_training_data([])
     path = tmp_path / "a.extxyz"
     ase.io.write(path, alloys())
-    with pytest.raises(ValueError, match="names .* twice"):
+    with pytest.raises(ValueError, match=r"names .* twice"):
         read_training_data([path, tmp_path / "." / "a.extxyz"])
     with pytest.raises(ValueError, match="were read twice"):
         read_training_data([tmp_path, path])
@@ -361,6 +365,9 @@ def test_rows_of_a_table_name_files_or_folders(tmp_path):
     assert "4 structures of this file" in reasons["many.extxyz"]
     assert "lost.cif, which is no file" in reasons["a.csv#4"]
     assert "same structure as a.csv#0" in reasons["a.csv#5"]
+    # Names of digits are no numbers.
+    pd.DataFrame({"energy": [-3.0], "calculation": ["007"]}).to_csv(tmp_path / "digits.csv", index=False)
+    assert read_training_data(tmp_path / "digits.csv", structures=folder).names == ("007",)
     # Relative to the table, and with tabs.
     beside = pd.DataFrame({"energy": [-2.0], "path": ["relaxed/1.cif"], "initial": ["relaxed/0.vasp"]})
     beside.to_csv(tmp_path / "b.tsv", sep="\t", index=False)

@@ -5,6 +5,7 @@ import itertools
 import numpy as np
 import pytest
 
+from jaxce.lattice import limited_occupancies as module
 from jaxce.lattice.limited_occupancies import composition_limits, limited_occupancies
 from jaxce.lattice.prim import Prim
 from jaxce.lattice.supercell import Supercell
@@ -74,9 +75,18 @@ def test_occupancies_are_those_of_the_full_list_in_its_order(composition, is_wit
     assert within(CELL, composition) == expected
 
 
-@pytest.mark.parametrize("composition", [{"La": 3}, {"La": 2, "X": 5}, {"Sr": 1}, {"La": 1, "A": {"X": 2}}, {"La": 0.3}])
+@pytest.mark.parametrize(
+    "composition", [{"La": 3}, {"La": 2, "X": 5}, {"Sr": 1}, {"La": 1, "A": {"X": 2}}, {"La": 0.3}]
+)
 def test_limits_that_exclude_everything_leave_nothing(composition):
     assert within(CELL, composition) == []
+
+
+@pytest.mark.parametrize(("fraction", "count"), [(0.07, 7), (0.29, 29)])
+def test_fractions_are_whole_numbers_in_spite_of_rounding(fraction, count):
+    # 0.07 * 100 is a little over 7, and 0.29 * 100 a little under 29.
+    _, lowest, highest = composition_limits(Supercell(PRIM, [1, 10, 10]), {"La": fraction})
+    assert (lowest.tolist(), highest.tolist()) == ([count], [count])
 
 
 def test_any_part_of_the_list_can_be_asked_for():
@@ -114,9 +124,11 @@ def test_too_many_occupancies_are_refused_with_their_number():
         within(Supercell(PRIM, 4), None)
 
 
-def test_limits_with_too_many_compositions_are_refused():
-    with pytest.raises(ValueError, match="different compositions: make them narrower"):
-        within(Supercell(PRIM, [6, 6, 8]), {"Sr": (0, 600), "A": {"X": (0, 200)}, "X": (0, 600)})
+def test_limits_with_too_many_compositions_are_refused(monkeypatch):
+    composition = {"La": (0, 10), "A": {"X": (0, 10)}}
+    monkeypatch.setattr(module, "_MOST_STATES", 50)
+    with pytest.raises(ValueError, match="over 50 different compositions: make them narrower"):
+        within(Supercell(PRIM, [1, 1, 10]), composition)
 
 
 @pytest.mark.parametrize(

@@ -72,11 +72,11 @@ def test_vectors_are_the_shortest_that_span_the_lattice(prim):
         inside = combinations @ np.linalg.inv(supercell.transformation)
         inside = combinations[np.all(np.abs(inside - np.round(inside)) < 1e-6, axis=1)]
         lengths = np.linalg.norm(inside @ prim.lattice, axis=1)
-        minima, independent = [], np.zeros((0, 3))
-        for vector in np.argsort(lengths)[:100]:
-            if np.linalg.matrix_rank(np.vstack([independent, inside[vector]])) > len(independent):
-                independent = np.vstack([independent, inside[vector]])
-                minima.append(lengths[vector])
+        shortest = np.zeros((0, 3))
+        for vector in inside[np.argsort(lengths)]:
+            if len(shortest) < 3 and np.linalg.matrix_rank(np.vstack([shortest, vector])) > len(shortest):
+                shortest = np.vstack([shortest, vector])
+        minima = np.linalg.norm(shortest @ prim.lattice, axis=1)
         np.testing.assert_allclose(np.linalg.norm(supercell.lattice, axis=1), minima, rtol=1e-6)
 
 
