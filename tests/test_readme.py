@@ -11,7 +11,7 @@ import pytest
 ROOT = pathlib.Path(__file__).parents[1]
 
 
-@pytest.mark.parametrize("name", ["README.md", "docs/monte_carlo.md"])
+@pytest.mark.parametrize("name", ["README.md", "docs/monte_carlo.md", "docs/fitting.md"])
 def test_python_of_page_runs_as_it_stands(name, tmp_path):
     """One process for all blocks, in order, with the settings of a user: not those of conftest.py."""
     text = (ROOT / name).read_text(encoding="utf-8")

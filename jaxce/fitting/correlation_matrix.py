@@ -13,7 +13,6 @@ import numpy as np
 from jaxce.build import build_tables, column_points, column_sites
 from jaxce.cluster_space import ClusterSpace
 from jaxce.correlation_vectors import correlations
-from jaxce.lattice.structures import Mapping
 from jaxce.lattice.supercell import Supercell
 from jaxce.tables import ClusterTables
 
@@ -24,11 +23,24 @@ _OWN_BLOCKS = (16, 128, 1024)
 _UNLIKE_BLOCK = 64
 
 
-def correlation_matrix(space: ClusterSpace, mappings: Sequence[Mapping]) -> np.ndarray:
+def correlation_matrix(space: ClusterSpace, mappings: Sequence[Any]) -> np.ndarray:
     """`[structures, correlations]` correlation vectors, computed in double precision whatever JAX's default is.
 
     Besides the matrix, memory is that of one block of structures.
+
+    Args:
+        space: the cluster space.
+        mappings: objects with `supercell` and `occupancy`, such as `Mapping` or `Candidate`.
+
+    Raises:
+        ValueError: if a structure is mapped to another prim than the space's.
     """
+    wrong = [row for row, mapping in enumerate(mappings) if mapping.supercell.prim != space.prim]
+    if wrong:
+        raise ValueError(
+            f"the cluster space is on {space.prim}, but structures {wrong[:10]} are mapped to another prim: map them "
+            "to the space's own."
+        )
     by_cell = collections.defaultdict(list)
     for row, mapping in enumerate(mappings):
         by_cell[mapping.supercell.transformation.tobytes()].append(row)
@@ -54,7 +66,7 @@ class _Parts:
         self.columns = column_points(space)
         self.template = build_tables(space, Supercell(space.prim, 1))
 
-    def fill_own(self, matrix: np.ndarray, rows: list[int], mappings: Sequence[Mapping]) -> None:
+    def fill_own(self, matrix: np.ndarray, rows: list[int], mappings: Sequence[Any]) -> None:
         """Rows of structures in one supercell."""
         supercell = mappings[rows[0]].supercell
         sites = jnp.asarray(column_sites(self.columns, supercell))
@@ -66,14 +78,15 @@ class _Parts:
             values = _of_one_supercell(self.template, sites, kinds, occupancies, float(supercell.num_prims))
             matrix[block] = np.asarray(values)[: len(block)]
 
-    def fill_unlike(self, matrix: np.ndarray, rows: list[int], mappings: Sequence[Mapping], num_cells: int) -> None:
+    def fill_unlike(self, matrix: np.ndarray, rows: list[int], mappings: Sequence[Any], num_cells: int) -> None:
         """Rows of structures in unlike supercells, padded to one number of cells."""
-        sites_of: dict[bytes, np.ndarray] = {}
         for start in range(0, len(rows), _UNLIKE_BLOCK):
             block = rows[start : start + _UNLIKE_BLOCK]
-            matrix[block] = self._of_unlike([mappings[row] for row in block], num_cells, sites_of)[: len(block)]
+            matrix[block] = self._of_unlike([mappings[row] for row in block], num_cells)[: len(block)]
 
-    def _of_unlike(self, mappings: list[Mapping], num_cells: int, sites_of: dict[bytes, np.ndarray]) -> np.ndarray:
+    def _of_unlike(self, mappings: list[Any], num_cells: int) -> np.ndarray:
+        # Rows of one supercell follow each other, so nothing is gained by keeping this for the next block.
+        sites_of: dict[bytes, np.ndarray] = {}
         sites = np.full((_UNLIKE_BLOCK, len(self.columns), num_cells), -1, dtype=np.int32)
         kinds = np.zeros((_UNLIKE_BLOCK, num_cells * self.prim.num_sites), dtype=np.int32)
         occupancies = np.zeros(kinds.shape, dtype=np.int8)

@@ -86,7 +86,8 @@ def design_diagnostics(space: ClusterSpace, matrix: np.ndarray) -> DesignDiagnos
         )
     lengths = np.linalg.norm(matrix, axis=0)
     scaled = matrix / np.where(lengths > 0, lengths, 1)
-    left, values, right = np.linalg.svd(scaled, full_matrices=True)
+    # All directions of the coefficients are wanted, but not all those of the structures, which may be many.
+    left, values, right = np.linalg.svd(scaled, full_matrices=len(matrix) < matrix.shape[1])
     rank = int(np.sum(values > _RANK_TOLERANCE * values.max(initial=0.0)))
     full = rank == matrix.shape[1]
     # A coefficient is determined if no vector that the structures do not see touches it.

@@ -47,6 +47,8 @@ def learning_curve(
 ) -> LearningCurve:
     """Fit to more and more structures, and test on others that are kept apart in each repeat.
 
+    None of the others is equivalent to one that may be fitted.
+
     Args:
         space: the cluster space.
         data: the structures.
@@ -57,7 +59,7 @@ def learning_curve(
         seed: of the choices.
 
     Raises:
-        ValueError: if a size is below 2 or above what is left to fit.
+        ValueError: if a size is below 2 or above what is left to fit, or too many structures are equivalent.
     """
     largest = len(data) - max(1, round(test_fraction * len(data)))
     if sizes is None:
@@ -80,8 +82,13 @@ def _errors_of_repeat(
     estimator: Any, matrix: np.ndarray, data: TrainingSet, sizes: np.ndarray, largest: int, generator: Any
 ) -> np.ndarray:
     """`[2, sizes]` training and test errors for one random order of the structures."""
-    order = generator.permutation(len(data))
+    different, classes = np.unique(data.equivalence_classes, return_inverse=True)
+    # Equivalent structures follow each other, so that at most one class of them is cut in two; its rest is left out.
+    order = np.argsort(generator.permutation(len(different))[classes], kind="stable")
     test, errors = order[largest:], np.zeros((2, len(sizes)))
+    test = test[classes[test] != classes[order[largest - 1]]]
+    if len(test) == 0:
+        raise ValueError("too many structures are equivalent: none is left to test on; use a larger `test_fraction`.")
     for column, size in enumerate(sizes.tolist()):
         train = order[:size]
         weights = None if data.weights is None else data.weights[train]

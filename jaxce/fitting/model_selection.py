@@ -89,10 +89,12 @@ def select_cutoffs(
         site_basis: as for `ClusterSpace`.
 
     Raises:
-        ValueError: if there are no cutoffs, or too few structures for the folds.
+        ValueError: if there are no cutoffs, the rule is unknown, or too few structures for the folds.
     """
     if not cutoffs:
         raise ValueError("`cutoffs` must name at least one set of cutoffs, such as [{2: 6.0}, {2: 6.0, 3: 4.0}].")
+    if rule not in ("best", "one_standard_error"):
+        raise ValueError(f'`rule` must be "best" or "one_standard_error", but is {rule!r}.')
     folds = shuffled_splits(data.equivalence_classes, cv, seed)
     spaces = tuple(ClusterSpace(data.prim, choice, site_basis) for choice in cutoffs)
     matrices = _matrices(data, spaces, cutoffs, site_basis)

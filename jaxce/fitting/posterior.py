@@ -10,6 +10,7 @@ from sklearn.compose import TransformedTargetRegressor
 from sklearn.linear_model import ARDRegression, BayesianRidge
 from sklearn.pipeline import Pipeline
 
+from jaxce.fitting.noise_model import NoiseModel, constant_noise
 from jaxce.fitting.prior_ridge import PriorRidge
 
 
@@ -20,14 +21,17 @@ class Posterior:
     Attributes:
         mean: `[correlations]` eV per prim.
         covariance: `[correlations, correlations]` eV^2.
-        noise_variance: variance of energies per prim about the expansion with the true coefficients, eV^2.
-        noise_of_size: the same for each number of prims in the data; empty if it is not told apart.
+        noise: variance of energies per prim about the expansion with the true coefficients, eV^2.
     """
 
     mean: np.ndarray
     covariance: np.ndarray
-    noise_variance: float
-    noise_of_size: dict[Any, float]
+    noise: NoiseModel
+
+    @property
+    def noise_variance(self) -> float:
+        """Mean variance of the noise, eV^2 per prim."""
+        return self.noise.variance
 
     @property
     def standard_deviations(self) -> np.ndarray:
@@ -54,9 +58,7 @@ class Posterior:
             num_prims: `[structures]`; with it, the noise is that of structures of the same size, where known.
         """
         variance = np.einsum("ij,ij->i", correlations @ self.covariance, correlations)
-        noise = np.full(len(correlations), self.noise_variance)
-        if num_prims is not None:
-            noise = np.array([self.noise_of_size.get(int(size), self.noise_variance) for size in num_prims])
+        noise = self.noise.variances(correlations, num_prims)
         return correlations @ self.mean, np.sqrt(np.maximum(variance, 0) + noise)
 
 
@@ -68,19 +70,19 @@ def posterior_of(estimator: Any) -> Posterior | None:
     """
     inner = final_estimator(estimator)
     if isinstance(inner, PriorRidge):
-        covariance, noise, of_size = inner.covariance_, inner.noise_variance_, inner.noise_of_size_
-        slopes = inner.coef_
+        covariance = inner.covariance_
+        # Of scaled features we do not know which are concentrations.
+        is_scaled = isinstance(estimator, Pipeline) and len(estimator.steps) > 1
+        noise = inner.noise_.without_composition() if is_scaled else inner.noise_
     elif isinstance(inner, BayesianRidge | ARDRegression):
-        covariance, noise = _covariance(inner), 1 / float(inner.alpha_)
-        slopes, of_size = inner.coef_, {}
+        covariance, noise = _covariance(inner), constant_noise(1 / float(inner.alpha_))
     else:
         return None
-    back = _to_correlations(estimator, len(slopes))
+    back = _to_correlations(estimator, len(inner.coef_))
     scale, offset = _target_scale(estimator)
-    mean = scale * (back @ np.append(inner.intercept_, slopes))
+    mean = scale * (back @ np.append(inner.intercept_, inner.coef_))
     mean[0] += offset
-    of_size = {size: scale**2 * variance for size, variance in of_size.items()}
-    return Posterior(mean, scale**2 * back @ covariance @ back.T, scale**2 * noise, of_size)
+    return Posterior(mean, scale**2 * back @ covariance @ back.T, noise.scaled(scale**2))
 
 
 def final_estimator(estimator: Any) -> Any:

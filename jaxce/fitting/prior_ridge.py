@@ -9,6 +9,8 @@ from scipy.optimize import minimize
 from sklearn.base import BaseEstimator, RegressorMixin
 from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
 
+from jaxce.fitting.noise_model import fit_noise
+
 # Logarithms of prior variance over noise variance. The upper bound also keeps the normal matrix invertible.
 _SMALLEST_LOG_RATIO, _LARGEST_LOG_RATIO = -25.0, 20.0
 _STEEPEST_DECAY = -30.0
@@ -17,8 +19,6 @@ _LOG_NOISE_BOUNDS = (-35.0, 2.0)
 # Logarithms of amplitudes and noise from which the evidence is climbed, for noisy and for nearly exact data: it has
 # several maxima, and from one start alone a tenth of small synthetic data sets ended on a lower one.
 _STARTS = ((0.0, -4.0), (6.0, -10.0))
-# The noise of one cell size counts this many structures of average noise besides its own.
-_SHRINKING_COUNT = 1.0
 
 
 class PriorRidge(RegressorMixin, BaseEstimator):
@@ -30,8 +30,8 @@ class PriorRidge(RegressorMixin, BaseEstimator):
     noise maximise the evidence, the probability of the data with the coefficients integrated out (MacKay, Neural
     Computation 4, 415 (1992)); so nothing is left to choose, and a fit takes milliseconds. The intercept is free.
 
-    The noise is what no coefficient can describe, so it differs between small and large cells. With `sizes` it is
-    estimated for each of them from leave-one-out residuals, once the coefficients are fitted.
+    The noise is what no coefficient can describe. Once the coefficients are fitted, it is estimated from leave-one-out
+    residuals as a function of composition (features of order 1) and of `sizes` (`jaxce.fitting.noise_model`).
 
     Args:
         orders: `[features]` order of each feature's cluster; features of order 0 (the constant) get coefficient 0,
@@ -42,10 +42,10 @@ class PriorRidge(RegressorMixin, BaseEstimator):
         coef_: `[features]` posterior means.
         intercept_: posterior mean of the intercept.
         covariance_: `[1 + features, 1 + features]` posterior covariance of intercept and coefficients.
-        noise_variance_: variance of the noise of a structure of weight 1.
-        noise_of_size_: dict from each of `sizes` to its variance of the noise.
+        noise_variance_: mean variance of the noise of a structure of weight 1.
+        noise_: the `NoiseModel`.
         prior_variances_: `[features]`.
-        log_evidence_: natural logarithm of the evidence; the prior of the intercept is 2e4 times as wide as the noise.
+        log_evidence_: natural logarithm of the evidence, with the intercept at its best value.
         leave_one_out_residuals_: `[structures]` energy minus the prediction of a fit without the structure, with the
             same prior.
     """
@@ -64,7 +64,7 @@ class PriorRidge(RegressorMixin, BaseEstimator):
             sizes: `[structures]` any label that tells apart structures of different noise, such as the number of prims.
 
         Raises:
-            ValueError: if shapes disagree or numbers are not finite.
+            ValueError: if shapes disagree, or numbers are not finite or negative where they must not be.
         """
         X, y = validate_data(self, X, y, dtype=np.float64, ensure_min_samples=2, y_numeric=True)
         weights = _check_sample_weight(sample_weight, X, dtype=np.float64, ensure_non_negative=True)
@@ -73,7 +73,7 @@ class PriorRidge(RegressorMixin, BaseEstimator):
         hyperparameters = _most_probable(data, prior)
         posterior, left_over = _refined(data, _posterior(data, prior, hyperparameters))
         self._store(posterior, prior, data)
-        self._store_noise(y - X @ self.coef_ - self.intercept_, left_over, weights, sizes)
+        self._store_noise(X, y, left_over, weights, sizes)
         return self
 
     def predict(self, X: Any, return_std: bool = False, sizes: Any = None) -> Any:
@@ -89,45 +89,47 @@ class PriorRidge(RegressorMixin, BaseEstimator):
         mean = X @ self.coef_ + self.intercept_
         if not return_std:
             return mean
-        noise = np.full(len(X), self.noise_variance_)
-        if sizes is not None:
-            labels = _labels(sizes, len(X))
-            noise = np.array([self.noise_of_size_.get(size, self.noise_variance_) for size in labels])
+        noise = self.noise_.variances(X, None if sizes is None else _labels(sizes, len(X)))
         return mean, np.sqrt(_quadratic_form(self.covariance_, _with_ones(X)) + noise)
 
     def _store(self, posterior: "_Posterior", prior: "_Prior", data: "_Reduced") -> None:
         scale = np.sqrt(data.energy_variance)
         num_features = len(prior.is_fitted)
         coefficients = np.zeros(num_features)
-        coefficients[prior.is_fitted] = posterior.mean[1:] * scale
+        coefficients[prior.is_fitted] = posterior.mean * scale
         variances = np.zeros(num_features)
-        variances[prior.is_fitted] = posterior.prior_ratios[1:] * posterior.noise * data.energy_variance
+        variances[prior.is_fitted] = posterior.prior_ratios * posterior.noise * data.energy_variance
         # From the fitted columns, of which the means were taken off, to intercept and features.
         back = np.zeros((1 + num_features, len(posterior.mean)))
-        back[0, 0], back[0, 1:] = 1, -data.column_means
-        back[1:][np.flatnonzero(prior.is_fitted), np.arange(1, len(posterior.mean))] = 1
+        back[0] = -data.column_means
+        back[1 + np.flatnonzero(prior.is_fitted), np.arange(len(posterior.mean))] = 1
         self.coef_ = coefficients
         self.prior_variances_ = variances
         self.intercept_ = float(data.energy_mean + (back[0] @ posterior.mean) * scale)
         root = posterior.root_covariance @ back.T
-        self.covariance_ = root.T @ root * posterior.noise * data.energy_variance
         self.noise_variance_ = float(posterior.noise * data.energy_variance)
+        self.covariance_ = root.T @ root * self.noise_variance_
+        self.covariance_[0, 0] += self.noise_variance_ / data.num_rows
         self.log_evidence_ = float(-posterior.cost - 0.5 * data.num_rows * np.log(2 * np.pi * data.energy_variance))
 
-    def _store_noise(self, residuals: np.ndarray, left_over: np.ndarray, weights: np.ndarray, sizes: Any) -> None:
-        """Leave-one-out residuals in closed form, and the noise of each size from those.
+    def _store_noise(
+        self, X: np.ndarray, y: np.ndarray, left_over: np.ndarray, weights: np.ndarray, sizes: Any
+    ) -> None:
+        """Leave-one-out residuals in closed form, and the noise from those.
 
         A fit without the structure predicts it with the variance noise / (weight * left over).
         """
-        self.leave_one_out_residuals_ = residuals / left_over
-        squares = weights * left_over * self.leave_one_out_residuals_**2 / self.noise_variance_
-        self.noise_of_size_ = {}
-        if sizes is not None:
-            labels = np.asarray(_labels(sizes, len(weights)))
-            for label in np.unique(labels):
-                own = squares[(labels == label) & (weights > 0)]
-                excess = (_SHRINKING_COUNT + own.sum()) / (_SHRINKING_COUNT + len(own))
-                self.noise_of_size_[label.item()] = float(self.noise_variance_ * excess)
+        self.leave_one_out_residuals_ = (y - X @ self.coef_ - self.intercept_) / left_over
+        used = weights > 0
+        points = [] if self.orders is None else np.flatnonzero(np.asarray(self.orders) == 1)
+        self.noise_ = fit_noise(
+            weights[used] * self.leave_one_out_residuals_[used] ** 2,
+            self.noise_variance_ * (1 / left_over[used] - 1),
+            self.noise_variance_,
+            X[used],
+            np.asarray(points, dtype=np.int64),
+            None if sizes is None else np.asarray(_labels(sizes, len(y)))[used],
+        )
 
 
 class _Prior(NamedTuple):
@@ -143,12 +145,15 @@ class _Prior(NamedTuple):
 
 
 class _Reduced(NamedTuple):
-    """The least-squares problem as a triangle: |y - X b|^2 = |target - triangle b|^2 + rest, column 0 of ones.
+    """The least-squares problem as a triangle: |y - X b|^2 = |target - triangle b|^2 + rest.
 
-    `orthogonal` `[structures, rows of the triangle]` times the triangle gives the weighted columns.
+    Means are taken off columns and energies, which leaves the intercept independent of the coefficients. `orthogonal`
+    `[structures, rows of the triangle]` times the triangle gives the weighted columns; `outside` `[structures]` is the
+    part of each structure that neither they nor the intercept reach.
     """
 
     orthogonal: np.ndarray
+    outside: np.ndarray
     triangle: np.ndarray
     target: np.ndarray
     rest: float
@@ -160,7 +165,7 @@ class _Reduced(NamedTuple):
 
 @dataclasses.dataclass(frozen=True)
 class _Posterior:
-    """Of the intercept and coefficients, in units of the energies' standard deviation.
+    """Of the coefficients, in units of the energies' standard deviation.
 
     The covariance is `noise * root_covariance.T @ root_covariance`.
     """
@@ -181,6 +186,8 @@ def _prior(orders: Any, diameters: Any, num_features: int) -> _Prior:
             f"`orders` and `diameters` need one number for each of the {num_features} features, but have shapes "
             f"{orders.shape} and {diameters.shape}."
         )
+    if not np.all(np.isfinite(orders) & np.isfinite(diameters) & (orders >= 0) & (diameters >= 0)):
+        raise ValueError("`orders` and `diameters` must be finite and not negative.")
     is_fitted = orders > 0
     amplitudes, decays = [], []
     for order in np.unique(orders[is_fitted]):
@@ -204,12 +211,14 @@ def _reduced(X: np.ndarray, y: np.ndarray, weights: np.ndarray, prior: _Prior) -
     means, mean = weights @ fitted / total, float(weights @ y / total)
     variance = float(weights @ (y - mean) ** 2 / total) or 1.0
     root = np.sqrt(weights)
-    columns = root[:, None] * _with_ones(fitted - means)
+    orthogonal, triangle = np.linalg.qr(root[:, None] * _with_ones(fitted - means))
+    outside = np.maximum(1 - np.sum(orthogonal**2, axis=1), 0)
+    # Column 0 is the intercept's; the others are orthogonal to it.
+    orthogonal, triangle = orthogonal[:, 1:], triangle[1:, 1:]
     target = root * (y - mean) / np.sqrt(variance)
-    orthogonal, triangle = np.linalg.qr(columns)
     projected = orthogonal.T @ target
     rest = float(np.sum((target - orthogonal @ projected) ** 2))
-    return _Reduced(orthogonal, triangle, projected, rest, float(total), means, mean, variance)
+    return _Reduced(orthogonal, outside, triangle, projected, rest, float(total), means, mean, variance)
 
 
 def _most_probable(data: _Reduced, prior: _Prior) -> np.ndarray:
@@ -240,7 +249,7 @@ def _posterior(data: _Reduced, prior: _Prior, hyperparameters: np.ndarray) -> _P
     (mean_j^2 + variance_j) / 2 v_j - 1/2, and likewise for the noise (MacKay 1992, eq. 4.3 ff.).
     """
     noise = np.exp(hyperparameters[-1])
-    ratios = np.append(np.exp(_LARGEST_LOG_RATIO), np.exp(prior.factors @ hyperparameters[:-1]))
+    ratios = np.exp(prior.factors @ hyperparameters[:-1])
     roots = np.sqrt(ratios)
     scaled = data.triangle * roots
     # One plus a positive matrix, in units of noise and prior: always positive definite.
@@ -254,7 +263,7 @@ def _posterior(data: _Reduced, prior: _Prior, hyperparameters: np.ndarray) -> _P
     cost += 0.5 * data.num_rows * np.log(noise)
     gradient_ratios = 0.5 * (1 - np.sum(inverse_factor**2, axis=0)) - 0.5 * prior_squares / noise
     gradient_noise = 0.5 * data.num_rows - 0.5 * (squares + prior_squares.sum()) / noise
-    gradient = np.append(prior.factors.T @ gradient_ratios[1:], gradient_noise)
+    gradient = np.append(prior.factors.T @ gradient_ratios, gradient_noise)
     return _Posterior(mean, inverse_factor * roots, ratios, noise, cost, gradient)
 
 
@@ -270,10 +279,7 @@ def _refined(data: _Reduced, posterior: _Posterior) -> tuple[_Posterior, np.ndar
     shrinking = np.ones(len(roots))
     shrinking[:count] = 1 / np.sqrt(1 + values**2)
     root = shrinking[:, None] * right * roots
-    squares = (data.orthogonal @ left) ** 2
-    # As many structures as directions: the columns leave no room outside, rounding aside.
-    outside = np.maximum(1 - squares.sum(axis=1), 0) if len(squares) > count else np.zeros(len(squares))
-    left_over = outside + squares @ (1 / (1 + values**2))
+    left_over = data.outside + (data.orthogonal @ left) ** 2 @ (1 / (1 + values**2))
     return dataclasses.replace(posterior, mean=mean, root_covariance=root), left_over
 
 

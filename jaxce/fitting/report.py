@@ -21,8 +21,8 @@ def fit_report(result: Any, folder: str | pathlib.Path | None, learning_curve: L
     """Print the report of a `FitResult`; with `folder`, write it there as text and JSON, with model and figures."""
     parts = _Parts(result)
     text = parts.text()
-    # Not wrapped, and no brackets taken for markup.
-    Console().print(text, markup=False, highlight=False, soft_wrap=True)
+    # Not wrapped, and neither brackets nor colons taken for markup.
+    Console().print(text, markup=False, emoji=False, highlight=False, soft_wrap=True)
     if folder is not None:
         _write(pathlib.Path(folder), result, parts, text, learning_curve)
     return text
@@ -85,7 +85,7 @@ class _Parts:
         return {
             "num_structures": len(data),
             "num_coefficients": result.expansion.space.num_correlations,
-            "estimator": repr(final_estimator(result.estimator)).split("(")[0],
+            "estimator": type(final_estimator(result.estimator)).__name__,
             "num_folds": result.num_folds,
             "errors": {name: predictions.to_dict() for name, predictions in self.errors().items()},
             "calibration": None if self.calibration is None else self.calibration.to_dict(),

@@ -76,7 +76,7 @@ def random_candidates(key: Any, prim: Prim, num_prims: int, num_candidates: int)
 
 def choose_structures(
     space: ClusterSpace,
-    candidates: Sequence[Any],
+    candidates: Sequence[Any] | np.ndarray,
     num_structures: int,
     *,
     known: np.ndarray | None = None,
@@ -98,6 +98,8 @@ def choose_structures(
     Raises:
         ValueError: if fewer different candidates exist than are wanted, or shapes disagree.
     """
+    if criterion not in ("determinant", "variance"):
+        raise ValueError(f'`criterion` must be "determinant" or "variance", but is {criterion!r}.')
     if isinstance(candidates, np.ndarray):
         matrix = np.asarray(candidates, dtype=np.float64)
     else:
@@ -117,6 +119,8 @@ def choose_structures(
         covariance, noise = np.linalg.inv(known.T @ known + _VAGUE_PRECISION * np.eye(count)), 1.0
     else:
         covariance, noise = posterior.covariance, posterior.noise_variance
+        if covariance.shape != (count, count):
+            raise ValueError(f"`posterior` is of {len(covariance)} coefficients, but the space has {count}.")
     with _double_precision(True):
         chosen, gains = _greedy(matrix[new], covariance, noise, num_structures, criterion == "variance")
         rows, gains = new[np.asarray(chosen)], np.asarray(gains)

@@ -158,6 +158,10 @@ def map_training_data(
         raise ValueError("there are no structures: `structures` is empty.")
     targets = _checked_numbers(energies, len(structures), "energies")
     given_weights = None if weights is None else _checked_weights(weights, len(structures))
+    if supercells is not None and len(supercells) != len(structures):
+        raise ValueError(
+            f"`supercells` needs one supercell for each of the {len(structures)} structures, but has {len(supercells)}."
+        )
     mapped = map_structures(prim, structures, supercells, max_displacement=max_displacement, max_strain=max_strain)
     mappings = tuple(mapping for mapping in mapped.mappings if mapping is not None)
     if not mappings:
@@ -172,7 +176,7 @@ def map_training_data(
     names = tuple(_name(structures[i], i) for i in indices.tolist())
     warn_of_wrong_units(mappings, totals, num_atoms, energies_per, names)
     if given_weights is not None:
-        given_weights = given_weights[indices] / given_weights[indices].mean()
+        given_weights = _of_mean_one(given_weights[indices])
     keys = [canonical_key(mapping.supercell, mapping.occupancy) for mapping in mappings]
     first_of = {key: row for row, key in reversed(list(enumerate(keys)))}
     classes = np.array([first_of[key] for key in keys])
@@ -200,6 +204,12 @@ def _checked_weights(weights: Any, count: int) -> np.ndarray:
     if np.any(array < 0) or not np.any(array > 0):
         raise ValueError("`weights` must not be negative, and at least one must be positive.")
     return array
+
+
+def _of_mean_one(weights: np.ndarray) -> np.ndarray:
+    if not np.any(weights > 0):
+        raise ValueError("all structures that could be mapped have weight 0; see the warning about the others.")
+    return weights / weights.mean()
 
 
 def _checked_numbers(values: Any, count: int, name: str) -> np.ndarray:

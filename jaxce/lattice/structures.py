@@ -3,6 +3,7 @@
 import dataclasses
 import itertools
 import re
+import warnings
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
 
@@ -401,7 +402,10 @@ def _is_good(assignment: _Assignment, limit: float) -> bool:
 
 def _matched(prim: Prim, supercell: Supercell, ideal: np.ndarray, kinds: _AtomKinds, found: _Assignment) -> _Assignment:
     """One site for each atom, with the least sum of squared displacements."""
-    vectors, distances = get_distances(supercell.cart_coords, ideal - found.shift, cell=supercell.lattice, pbc=True)
+    with warnings.catch_warnings():
+        # ASE 3.29 sets the shape of an array, of which NumPy 2.5 warns.
+        warnings.simplefilter("ignore", DeprecationWarning)
+        vectors, distances = get_distances(supercell.cart_coords, ideal - found.shift, cell=supercell.lattice, pbc=True)
     is_allowed = kinds.codes[kinds.kind][:, supercell.prim_sites] != -1
     cost = np.where(is_allowed, distances.T**2, 1e6)
     rows, sites = linear_sum_assignment(cost)
