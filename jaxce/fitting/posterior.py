@@ -69,16 +69,16 @@ def posterior_of(estimator: Any) -> Posterior | None:
         estimator: fitted on correlation vectors, whose entry 0 is 1.
     """
     inner = final_estimator(estimator)
+    if not isinstance(inner, PriorRidge | BayesianRidge | ARDRegression):
+        return None
+    back = _to_correlations(estimator, len(inner.coef_))
     if isinstance(inner, PriorRidge):
         covariance = inner.covariance_
         # Of scaled features we do not know which are concentrations.
-        is_scaled = isinstance(estimator, Pipeline) and len(estimator.steps) > 1
+        is_scaled = not np.array_equal(back[:, 1:], np.eye(len(back))) or np.any(back[1:, 0])
         noise = inner.noise_.without_composition() if is_scaled else inner.noise_
-    elif isinstance(inner, BayesianRidge | ARDRegression):
-        covariance, noise = _covariance(inner), constant_noise(1 / float(inner.alpha_))
     else:
-        return None
-    back = _to_correlations(estimator, len(inner.coef_))
+        covariance, noise = _covariance(inner), constant_noise(1 / float(inner.alpha_))
     scale, offset = _target_scale(estimator)
     mean = scale * (back @ np.append(inner.intercept_, inner.coef_))
     mean[0] += offset

@@ -67,7 +67,7 @@ A_SITES, O_SITES = CELL.sublattices[0].sites, CELL.sublattices[1].sites
         ),
         ({"La": np.int64(2), "O": [4, np.int64(5)]}, lambda o: o[:2] == [1, 1] and 4 <= number_of(CELL, o, "O") <= 5),
     ],
-    ids=str,
+    ids=lambda value: "" if callable(value) else str(value),
 )
 def test_occupancies_are_those_of_the_full_list_in_its_order(composition, is_within):
     expected = [occupancy for occupancy in every_occupancy(CELL) if is_within(occupancy)]
