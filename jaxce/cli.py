@@ -15,6 +15,7 @@ app = typer.Typer(help="Cluster expansions in JAX.", no_args_is_help=True, add_c
 
 EstimatorName = enum.Enum("EstimatorName", {name: name for name in ESTIMATORS})
 EnergyUnitName = enum.Enum("EnergyUnitName", {name: name for name in ("structure", "atom", "prim")})
+_PHYSICAL_PRIOR, _PER_STRUCTURE = EstimatorName("physical-prior"), EnergyUnitName("structure")
 
 
 @app.callback(invoke_without_command=True)
@@ -49,11 +50,11 @@ def fit(
         list[str] | None, typer.Option(help="Symbol in the prim and what may stand there: Ti:Ti,Fe or O:O,X.")
     ] = None,
     energy: Annotated[str | None, typer.Option(help="Name of the energies in the files.")] = None,
-    per: Annotated[EnergyUnitName, typer.Option(help="What an energy is of.")] = EnergyUnitName("structure"),
+    per: Annotated[EnergyUnitName, typer.Option(help="What an energy is of.")] = _PER_STRUCTURE,
     structures: Annotated[
         pathlib.Path | None, typer.Option(help="For a CSV of energies: the file or folder of structures.")
     ] = None,
-    estimator: Annotated[EstimatorName, typer.Option()] = EstimatorName("physical-prior"),
+    estimator: Annotated[EstimatorName, typer.Option()] = _PHYSICAL_PRIOR,
     cv: Annotated[int, typer.Option(min=2, help="Folds of the cross-validation.")] = 10,
     test: Annotated[float, typer.Option(min=0, max=0.9, help="Part of the structures kept apart.")] = 0.0,
     report: Annotated[pathlib.Path, typer.Option(help="Where report and model go.")] = pathlib.Path("jaxce-fit"),
