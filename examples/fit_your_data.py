@@ -33,7 +33,9 @@ def main(short: bool = False) -> None:
     energies, errors = result.predict([jaxce.occupancy_to_ase(supercell, occupancy)])
     hamiltonians = result.sample_posterior(jax.random.key(1), 4 if short else 50).hamiltonians(supercell)
     drawn = jax.vmap(jaxce.energy, in_axes=(0, None))(hamiltonians, occupancy)
-    print(f"\n{energies[0]:.3f} +- {errors[0]:.3f} eV (without noise {drawn.std():.3f} eV)")
+    # Estimators without a posterior give no errors.
+    error = "unknown" if errors is None else f"{errors[0]:.3f}"
+    print(f"\n{energies[0]:.3f} +- {error} eV (without noise {drawn.std():.3f} eV)")
 
     # Five structures that would tell most about what is still open.
     candidates = jaxce.random_candidates(jax.random.key(2), data.prim, num_prims=4, num_candidates=300)

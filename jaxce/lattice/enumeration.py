@@ -224,7 +224,7 @@ def _chunks(num_operations: int) -> Iterator[slice]:
 
 def _is_superperiodic(codes: np.ndarray, group: _Group) -> np.ndarray:
     """`[occupancies]` whether a translation other than the identity changes nothing."""
-    return _compared(codes, codes, group.weights, group.translations)[1].any(axis=1)
+    return np.asarray(_compared(codes, codes, group.weights, group.translations)[1].any(axis=1))
 
 
 def _compared(
