@@ -35,6 +35,7 @@ from jaxce.fitting.structure_choice import (
     enumerated_candidates as enumerated_candidates,
     random_candidates as random_candidates,
 )
+from jaxce.fitting.structure_weights import structure_weights as structure_weights
 from jaxce.fitting.training_set import TrainingSet as TrainingSet, map_training_data as map_training_data
 from jaxce.fitting.transformer import CorrelationTransformer as CorrelationTransformer
 from jaxce.grouping import by_supercell as by_supercell
@@ -157,6 +158,7 @@ __all__ = [
     "run_monte_carlo",
     "run_tempering",
     "select_cutoffs",
+    "structure_weights",
     "substitution_correlations",
     "substitution_energies",
     "swap_correlations",

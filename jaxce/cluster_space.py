@@ -142,13 +142,14 @@ class ClusterSpace:
         """The space with each group of orbits merged into one, in the place of the group's first.
 
         Raises:
-            ValueError: if orbits of a group differ in order or functions, or an index does not exist.
+            ValueError: if orbits of a group differ in order, functions or site functions, or an index does not exist.
         """
         orbits: list[Orbit | None] = list(self.orbits)
         for group in groups:
             members = [orbits[i] for i in sorted(_checked_indices(group, len(orbits), "orbit"), key=list(group).index)]
             if None in members or len(members) < 2:
                 raise ValueError(f"a merge needs at least two orbits that are in no other group, but came as {group}.")
+            self._check_same_site_functions([orbit for orbit in members if orbit is not None])
             for index in group:
                 orbits[index] = None
             orbits[group[0]] = merged_orbit([orbit for orbit in members if orbit is not None])
@@ -157,6 +158,16 @@ class ClusterSpace:
     def __repr__(self) -> str:
         table = self.to_dataframe().to_string(max_rows=40, float_format="{:.4f}".format)
         return f"ClusterSpace of {self.prim}\n{self.num_correlations} correlations, {len(self.orbits)} orbits\n{table}"
+
+    def _check_same_site_functions(self, orbits: Sequence[Orbit]) -> None:
+        """A merged orbit has one coefficient for products of the same functions, so each point needs the same table."""
+        tables = [[self.site_functions[site] for site in orbit.clusters[0, :, 0]] for orbit in orbits]
+        for other in tables[1:]:
+            if not all(np.array_equal(a, b) for a, b in zip(tables[0], other, strict=False)):
+                raise ValueError(
+                    f"orbits whose points have different site functions cannot be merged: {orbits}. Do their sites "
+                    "allow other species, or come the points in another order?"
+                )
 
     def _with_orbits(self, orbits: Iterable[Orbit]) -> "ClusterSpace":
         return ClusterSpace.from_orbits(self.prim, self.site_functions, orbits, self.metadata)

@@ -185,6 +185,16 @@ def test_orbits_that_do_not_fit_together_cannot_be_merged(space, groups, message
         space.with_merged_orbits(groups)
 
 
+def test_orbits_with_other_site_functions_cannot_be_merged():
+    """Energies of the merged orbit were once those of the first table for all."""
+    prim = jaxce.Prim(2.5 * np.eye(3), [[0, 0, 0], [0.5, 0.5, 0.4]], [["Cu", "Au"], ["Ni", "Pd"]])
+    space = jaxce.ClusterSpace(prim, {2: 2.6}, [np.array([[-1.0, 1.0]]), np.array([[0.0, 1.0]])])
+    with pytest.raises(ValueError, match="different site functions"):
+        space.with_merged_orbits([[1, 2]])
+    alike = jaxce.ClusterSpace(prim, {2: 2.6})
+    assert alike.with_merged_orbits([[1, 2]]).num_correlations == alike.num_correlations - 1
+
+
 def test_equivalent_sites_need_the_same_functions():
     hcp = jaxce.Prim(
         np.array([[3, 0, 0], [-1.5, 1.5 * np.sqrt(3), 0], [0, 0, 4.8]]),

@@ -46,7 +46,7 @@ def correlation_matrix(space: ClusterSpace, mappings: Sequence[Any]) -> np.ndarr
         by_cell[mapping.supercell.transformation.tobytes()].append(row)
     matrix = np.zeros((len(mappings), space.num_correlations))
     unlike = collections.defaultdict(list)
-    with _double_precision(True):
+    with double_precision(True):
         parts = _Parts(space)
         for rows in by_cell.values():
             if len(rows) >= _OWN_BLOCKS[0]:
@@ -119,7 +119,7 @@ def _with_sites(template: ClusterTables, sites: Any, kinds: Any, occupancy: Any,
     return correlations(tables, occupancy)
 
 
-# A context of this module only; jax 0.7 has it in another place.
-_double_precision = jax.enable_x64 if hasattr(jax, "enable_x64") else jax.experimental.enable_x64
+# A context for code of fits, whatever the user's default is; jax 0.7 has it in another place.
+double_precision = jax.enable_x64 if hasattr(jax, "enable_x64") else jax.experimental.enable_x64
 _of_one_supercell = jax.jit(_with_sites)
 _of_unlike_supercells = jax.jit(jax.vmap(_with_sites, in_axes=(None, 0, 0, 0, 0)))

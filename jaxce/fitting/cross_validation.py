@@ -43,13 +43,16 @@ def predict_with_std(model: Any, matrix: np.ndarray, num_prims: np.ndarray) -> t
     return posterior.predict(matrix, num_prims)
 
 
-def shuffled_splits(classes: np.ndarray, num_folds: int, seed: int) -> list[tuple[np.ndarray, np.ndarray]]:
+def shuffled_splits(
+    classes: np.ndarray, num_folds: int, seed: int, name: str = "cv"
+) -> list[tuple[np.ndarray, np.ndarray]]:
     """Training and test rows of each fold; equivalent structures stay together, or a test would know the answer.
 
     Args:
         classes: `[structures]` equal for equivalent structures.
         num_folds: number of folds.
         seed: of the shuffle.
+        name: what the caller calls the number of folds.
 
     Raises:
         ValueError: if there are fewer different structures than folds.
@@ -57,7 +60,7 @@ def shuffled_splits(classes: np.ndarray, num_folds: int, seed: int) -> list[tupl
     num_different = len(np.unique(classes))
     if not 2 <= num_folds <= num_different:
         raise ValueError(
-            f"`cv` must lie between 2 and the number of usable structures ({num_different} different ones), "
+            f"`{name}` must lie between 2 and the number of usable structures ({num_different} different ones), "
             f"but is {num_folds}."
         )
     if num_different == len(classes):

@@ -47,7 +47,9 @@ class CutoffSelection:
         """One row per set of cutoffs: functions, error and standard error in meV per prim, how often it was chosen."""
         return pd.DataFrame(
             {
-                "cutoffs": [" / ".join(f"{value:g}" for value in cutoffs.values()) for cutoffs in self.cutoffs],
+                "cutoffs": [
+                    ", ".join(f"{order}: {value:g}" for order, value in cutoffs.items()) for cutoffs in self.cutoffs
+                ],
                 "num_functions": [space.num_correlations for space in self.spaces],
                 "cv_rmse_meV_per_prim": 1e3 * self.cv_rmse,
                 "standard_error_meV_per_prim": 1e3 * self.standard_errors,
@@ -104,7 +106,7 @@ def select_cutoffs(
     predictions, chosen_in_folds = np.zeros(len(data)), []
     for train, test in folds:
         part = data.rows(train)
-        inner = shuffled_splits(part.equivalence_classes, inner_cv, seed)
+        inner = shuffled_splits(part.equivalence_classes, inner_cv, seed, "inner_cv")
         chosen = _choice(*_scores(estimators, [m[train] for m in matrices], part, inner), sizes, rule)
         model = fit_estimator(
             estimators[chosen], matrices[chosen][train], part.energies_per_prim, part.weights, part.num_prims

@@ -11,6 +11,7 @@ import dataclasses
 from typing import Any
 
 import numpy as np
+from scipy.spatial.distance import cdist
 
 # Width of the kernel, in standard deviations of each concentration.
 _WIDTH = 0.5
@@ -112,8 +113,7 @@ def _kernel(points: np.ndarray, data: np.ndarray) -> np.ndarray:
     """`[points, data]` weights; without concentrations none, so that all factors are 1."""
     if data.shape[1] == 0:
         return np.zeros((len(points), len(data)))
-    distances = ((points[:, None] - data) ** 2).sum(axis=-1)
-    return np.exp(-0.5 * distances / _WIDTH**2)
+    return np.exp(-0.5 * cdist(points, data, "sqeuclidean") / _WIDTH**2)
 
 
 def _smoothed(kernel: np.ndarray, values: np.ndarray) -> np.ndarray:

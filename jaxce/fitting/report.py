@@ -16,6 +16,9 @@ from jaxce.fitting.learning_curves import LearningCurve
 from jaxce.fitting.posterior import final_estimator
 from jaxce.fitting.predictions import Predictions
 
+# With 300 structures a hull takes 9 seconds in this many independent concentrations, and minutes to hours in more.
+_MOST_DIMENSIONS = 5
+
 
 def fit_report(result: Any, folder: str | pathlib.Path | None, learning_curve: LearningCurve | None) -> str:
     """Print the report of a `FitResult`; with `folder`, write it there as text and JSON, with model and figures."""
@@ -26,10 +29,6 @@ def fit_report(result: Any, folder: str | pathlib.Path | None, learning_curve: L
     if folder is not None:
         _write(pathlib.Path(folder), result, parts, text, learning_curve)
     return text
-
-
-# With 300 structures a hull takes 9 seconds in this many independent concentrations, and minutes to hours in more.
-_MOST_DIMENSIONS = 5
 
 
 class _Parts:

@@ -10,12 +10,11 @@ from collections.abc import Sequence
 from typing import Any, Literal, NamedTuple
 
 import jax
-import jax.experimental
 import jax.numpy as jnp
 import numpy as np
 
 from jaxce.cluster_space import ClusterSpace
-from jaxce.fitting.correlation_matrix import correlation_matrix
+from jaxce.fitting.correlation_matrix import correlation_matrix, double_precision
 from jaxce.fitting.posterior import Posterior
 from jaxce.lattice.enumeration import enumerate_structures
 from jaxce.lattice.prim import Prim
@@ -93,7 +92,8 @@ def choose_structures(
         known: `[structures, correlations]` of what is calculated already (`FitResult.matrix`).
         posterior: of a fit to what is known (`FitResult.posterior`): its covariance and noise say what is open.
             Without it, all coefficients are taken to be equally unknown.
-        criterion: "determinant" (D-optimal), or "variance": the mean posterior variance of all candidates.
+        criterion: "determinant" (D-optimal), or "variance": the mean posterior variance of the different
+            candidates that are not known.
 
     Raises:
         ValueError: if fewer different candidates exist than are wanted, or shapes disagree.
@@ -121,7 +121,7 @@ def choose_structures(
         covariance, noise = posterior.covariance, posterior.noise_variance
         if covariance.shape != (count, count):
             raise ValueError(f"`posterior` is of {len(covariance)} coefficients, but the space has {count}.")
-    with _double_precision(True):
+    with double_precision(True):
         chosen, gains = _greedy(matrix[new], covariance, noise, num_structures, criterion == "variance")
         rows, gains = new[np.asarray(chosen)], np.asarray(gains)
     conditions = [_condition_number(np.concatenate([known, matrix[rows[: n + 1]]])) for n in range(len(rows))]
@@ -177,5 +177,4 @@ def _condition_number(matrix: np.ndarray) -> float:
     return float(values[0] / values[-1]) if is_full else np.inf
 
 
-_double_precision = jax.enable_x64 if hasattr(jax, "enable_x64") else jax.experimental.enable_x64
 _greedy = jax.jit(_greedy_choice, static_argnums=(3, 4))

@@ -59,7 +59,7 @@ class TrainingSet:
 
     def rows(self, rows: Any) -> "TrainingSet":
         """The structures of these rows (integers or booleans), without the failures."""
-        chosen = np.arange(len(self))[np.asarray(rows)]
+        chosen = np.arange(len(self))[np.asarray(rows) if len(rows) else np.zeros(0, dtype=np.int64)]
         return dataclasses.replace(
             self,
             mappings=tuple(self.mappings[row] for row in chosen),
@@ -70,6 +70,15 @@ class TrainingSet:
             equivalence_classes=self.equivalence_classes[chosen],
             failures=(),
         )
+
+    def with_weights(self, weights: Any) -> "TrainingSet":
+        """The same structures with sample weights `[structures]`, such as `structure_weights`.
+
+        Raises:
+            ValueError: if there are too many or too few, or one is negative or not finite.
+        """
+        checked = _checked_weights(weights, len(self))
+        return dataclasses.replace(self, weights=checked / checked.mean())
 
     def to_dataframe(self) -> pd.DataFrame:
         """One row per structure: name, size, energy, strain, displacements (angstrom), atoms whose site is in doubt."""

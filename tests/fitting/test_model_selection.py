@@ -162,7 +162,7 @@ def test_table_and_summary(noisy):
     selection = jaxce.select_cutoffs(noisy, CUTOFFS[:3] + CUTOFFS[4:5], ridge, cv=5)
     table = selection.to_dataframe()
     assert isinstance(table, pd.DataFrame)
-    assert table["cutoffs"].tolist() == ["2.9", "4.1", "5", "5 / 2.9"]
+    assert table["cutoffs"].tolist() == ["2: 2.9", "2: 4.1", "2: 5", "2: 5, 3: 2.9"]
     assert table["num_functions"].tolist() == [3, 4, 5, 6]
     np.testing.assert_allclose(table["cv_rmse_meV_per_prim"], 1e3 * selection.cv_rmse)
     np.testing.assert_allclose(table["standard_error_meV_per_prim"], 1e3 * selection.standard_errors)
