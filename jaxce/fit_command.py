@@ -4,7 +4,6 @@ import pathlib
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import ase.io
 from rich.console import Console
 
 from jaxce import estimators
@@ -13,7 +12,9 @@ from jaxce.fitting.fit import FitResult, fit_training_set
 from jaxce.fitting.learning_curves import learning_curve
 from jaxce.fitting.model_selection import select_cutoffs
 from jaxce.fitting.training_set import EnergyUnit, map_training_data
+from jaxce.io.frames import ReadFailure
 from jaxce.io.pymatgen_json import prim_from_pymatgen
+from jaxce.io.structure_files import read_frames
 from jaxce.io.training_data import read_training_data
 from jaxce.lattice.prim import Prim
 
@@ -79,10 +80,11 @@ def read_prim(path: pathlib.Path, species: Mapping[str, Sequence[str]]) -> Prim:
     """
     if path.suffix == ".json" and not species:
         return prim_from_pymatgen(path)
-    try:
-        atoms = ase.io.read(path)
-    except Exception as error:
-        raise ValueError(f"{path} cannot be read as a structure: {error}") from error
+    first, *others = read_frames(path, str(path), all_steps=False)
+    if isinstance(first, ReadFailure):
+        raise ValueError(f"the prim {path} cannot be read: {first.reason}")
+    if others:
+        raise ValueError(f"{path} holds {1 + len(others)} structures, but a prim is one: give a file with it alone.")
     if not species:
         raise ValueError(f"say which species the sites of {path} may hold, such as --species Ti:Ti,Fe.")
-    return Prim.from_ase(atoms, species)
+    return Prim.from_ase(first.atoms, species)

@@ -67,6 +67,8 @@ def test_single_pairs_of_order_and_distance_are_one_set(folder):
         (["--cutoff", "2:5", "--species", "Ag"], "--species needs a symbol and a list"),
         (["--cutoff", "2:5", "--energy", "nothing"], "'nothing'"),
         (["--cutoff", "2:1.0", "--energy", "mixing_energy"], "admits no cluster"),
+        (["--cutoff", "2:5", "--prim", "no_such_file.vasp"], "cannot be read"),
+        (["--cutoff", "2:5", "--prim", str(DATA / "agpd" / "agpd.extxyz.gz")], "holds 625 structures"),
     ],
 )
 def test_mistakes_are_told_without_a_traceback(folder, options, message):

@@ -69,7 +69,7 @@ TABLE = (
     # The public names, and what is written with these.
     ("__init__.py",            "",                          "*"),
     ("demo.py",                "numpy jax pandas ase rich", "*"),
-    ("fit_command.py",         "ase rich",                  "lattice.prim cluster_space estimators fitting io"),
+    ("fit_command.py",         "rich",                      "lattice.prim cluster_space estimators fitting io"),
     ("cli.py",                 "numpy jax ase rich typer",  "*"),
 )  # fmt: skip
 
