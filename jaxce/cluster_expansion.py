@@ -10,6 +10,7 @@ import pandas as pd
 
 from jaxce.build import build_hamiltonian
 from jaxce.cluster_space import ClusterSpace
+from jaxce.double_precision import double_precision
 from jaxce.energies import energy
 from jaxce.lattice.structures import map_structure
 from jaxce.model_file import read_model, write_model
@@ -45,7 +46,7 @@ class ClusterExpansion:
         return self.space.to_dataframe().assign(coefficient=self.coefficients, eci=self.ecis)
 
     def energy_of(self, atoms: Any) -> float:
-        """Energy of an `ase.Atoms`, eV for the whole structure.
+        """Energy of an `ase.Atoms`, eV for the whole structure, computed in float64 whatever JAX is set to.
 
         A convenience that maps the structure and builds the tables each time; for many structures use
         `build_hamiltonian` and `energy`.
@@ -54,8 +55,9 @@ class ClusterExpansion:
             ValueError: if the structure does not fit the prim.
         """
         mapping = map_structure(self.space.prim, atoms)
-        hamiltonian = build_hamiltonian(self, mapping.supercell)
-        return float(energy(hamiltonian, jnp.asarray(mapping.occupancy)))
+        with double_precision(True):
+            hamiltonian = build_hamiltonian(self, mapping.supercell)
+            return float(energy(hamiltonian, jnp.asarray(mapping.occupancy)))
 
     def without_orbits(self, indices: Iterable[int]) -> "ClusterExpansion":
         """The expansion without the orbits of these indices; the other coefficients stay as they are."""
@@ -91,7 +93,17 @@ class ClusterExpansion:
         largest = np.abs(self.coefficients[1:]).max(initial=0.0)
         return (
             f"ClusterExpansion: {len(self.coefficients)} coefficients on {self.space.prim}, "
-            f"constant {self.coefficients[0]:.6f} eV per prim, largest other {largest:.6f}"
+            f"constant {self.coefficients[0]:.6f} eV per prim, largest other {largest:.6f}" + self._source()
+        )
+
+    def _source(self) -> str:
+        """What a reader understood of another program's file, if the model comes from one."""
+        source = self.metadata.get("source")
+        if not isinstance(source, Mapping) or "understood" not in source:
+            return ""
+        program = " ".join(str(source[name]) for name in ("program", "version") if source.get(name))
+        return "\n".join(
+            [f"\nread from {source.get('file')} ({program}):", *(f"- {line}" for line in source["understood"])]
         )
 
 

@@ -29,6 +29,7 @@ TABLE = (
     ("tables.py",              "numpy jax jaxtyping",       ""),
     ("site_species.py",        "jax jaxtyping",             "tables"),
     ("blocks.py",              "jax jaxtyping",             ""),
+    ("double_precision.py",    "jax",                       ""),
     ("cluster_products.py",    "jax jaxtyping",             "tables blocks"),
     ("correlation_vectors.py", "jax jaxtyping",             "tables blocks site_species cluster_products"),
     ("terms.py",               "numpy jax jaxtyping",       "tables"),
@@ -53,17 +54,19 @@ TABLE = (
      "lattice.prim lattice.supercell tables energies energy_changes change_tables pair_changes correlation_vectors "
      "devices atomic_files sampling"),
     ("observables.py",         "",                          "sampling"),
-    ("cluster_expansion.py",   "numpy pandas jax jaxtyping", "lattice cluster_space model_file build energies"),
+    ("cluster_expansion.py",   "numpy pandas jax jaxtyping",
+     "lattice cluster_space model_file build energies double_precision"),
     ("expansion_samples.py",   "numpy jax",
      "lattice.supercell cluster_space build tables cluster_expansion"),
     ("fitting/convex_hull.py", "numpy scipy",               "lattice.structures"),
     ("plotting.py",            "numpy matplotlib",          "fitting.convex_hull"),
     ("fitting/*.py",           "numpy scipy pandas sklearn ase jax jaxtyping rich",
-     "lattice cluster_space build tables correlation_vectors cluster_expansion expansion_samples atomic_files plotting "
-     "fitting"),
+     "lattice cluster_space build tables correlation_vectors double_precision cluster_expansion expansion_samples "
+     "atomic_files plotting fitting"),
     ("estimators.py",          "",                          "fitting.estimators fitting.prior_ridge"),
+    ("io/icet_lattice.py",     "numpy spglib ase",          "lattice io"),
     ("io/*.py",                "numpy scipy pandas ase",
-     "lattice cluster_space cluster_expansion fitting.linear_models io"),
+     "lattice atomic_files cluster_space build tables cluster_expansion energies fitting.linear_models io"),
     ("datasets/*.py",          "numpy pandas ase",          "lattice.prim cluster_space cluster_expansion datasets"),
 
     # The public names, and what is written with these.

@@ -13,6 +13,7 @@ import numpy as np
 from jaxce.build import build_tables, column_points, column_sites
 from jaxce.cluster_space import ClusterSpace
 from jaxce.correlation_vectors import correlations
+from jaxce.double_precision import double_precision
 from jaxce.lattice.supercell import Supercell
 from jaxce.tables import ClusterTables
 
@@ -119,7 +120,5 @@ def _with_sites(template: ClusterTables, sites: Any, kinds: Any, occupancy: Any,
     return correlations(tables, occupancy)
 
 
-# A context for code of fits, whatever the user's default is; jax 0.7 has it in another place.
-double_precision = jax.enable_x64 if hasattr(jax, "enable_x64") else jax.experimental.enable_x64
 _of_one_supercell = jax.jit(_with_sites)
 _of_unlike_supercells = jax.jit(jax.vmap(_with_sites, in_axes=(None, 0, 0, 0, 0)))

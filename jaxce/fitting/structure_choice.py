@@ -14,7 +14,8 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxce.cluster_space import ClusterSpace
-from jaxce.fitting.correlation_matrix import correlation_matrix, double_precision
+from jaxce.double_precision import double_precision
+from jaxce.fitting.correlation_matrix import correlation_matrix
 from jaxce.fitting.posterior import Posterior
 from jaxce.lattice.enumeration import enumerate_structures
 from jaxce.lattice.prim import Prim
