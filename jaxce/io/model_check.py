@@ -40,7 +40,7 @@ def _report(pairs: list[tuple[ase.Atoms, Any]], wanted: np.ndarray, found: np.nd
     )
     count = np.sum(~(deviations <= tolerance))
     return (
-        f"the model does not give the energies of `check`: {count} of {len(pairs)} deviate by more than {tolerance:g} eV "
-        f"({listed}). Are they eV of whole structures, and from the same model? If so, the file was misunderstood: "
-        "please report it."
+        f"the model does not give the energies of `check`: {count} of {len(pairs)} deviate by more than "
+        f"{tolerance:g} eV ({listed}). Are they eV of whole structures, and from the same model? If so, the file was "
+        "misunderstood: please report it."
     )
