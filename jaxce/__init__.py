@@ -6,6 +6,7 @@ from jaxce.build import (
     build_pair_term as build_pair_term,
     build_tables as build_tables,
 )
+from jaxce.calculator import ase_calculator as ase_calculator
 from jaxce.cluster_expansion import ClusterExpansion as ClusterExpansion
 from jaxce.cluster_space import ClusterSpace as ClusterSpace
 from jaxce.correlation_vectors import (
@@ -45,6 +46,7 @@ from jaxce.lattice.enumeration import (
     enumerate_structures as enumerate_structures,
 )
 from jaxce.lattice.equivalence import canonical_key as canonical_key
+from jaxce.lattice.ewald import EwaldInteraction as EwaldInteraction
 from jaxce.lattice.orbits import Orbit as Orbit
 from jaxce.lattice.prim import Prim as Prim
 from jaxce.lattice.structures import (
@@ -58,7 +60,12 @@ from jaxce.lattice.supercell import Supercell as Supercell
 from jaxce.lattice.supercell_shapes import distinct_supercells as distinct_supercells
 from jaxce.lattice.symmetry import reduce_to_primitive as reduce_to_primitive
 from jaxce.lattice.trajectory import write_trajectory as write_trajectory
+from jaxce.oracle import Oracle as Oracle, OracleState as OracleState
 from jaxce.padding import pad_batch as pad_batch
+from jaxce.random_structures import (
+    generate_random_structure as generate_random_structure,
+    generate_random_structure_batch as generate_random_structure_batch,
+)
 from jaxce.sampling.accumulators import Histogram as Histogram, Moments as Moments
 from jaxce.sampling.annealing import anneal as anneal
 from jaxce.sampling.ensemble_moves import Moves as Moves, Proposal as Proposal
@@ -96,6 +103,7 @@ __all__ = [
     "Constrained",
     "CorrelationTransformer",
     "CutoffSelection",
+    "EwaldInteraction",
     "ExpansionSamples",
     "FitResult",
     "Hamiltonian",
@@ -106,6 +114,8 @@ __all__ = [
     "Moments",
     "MonteCarloResult",
     "Moves",
+    "Oracle",
+    "OracleState",
     "Orbit",
     "Precision",
     "Prim",
@@ -118,6 +128,7 @@ __all__ = [
     "TrainingSet",
     "all_swap_energies",
     "anneal",
+    "ase_calculator",
     "build_hamiltonian",
     "build_pair_term",
     "build_tables",
@@ -136,6 +147,8 @@ __all__ = [
     "fit",
     "fit_training_set",
     "formation_energies",
+    "generate_random_structure",
+    "generate_random_structure_batch",
     "geometric_temperatures",
     "ground_state_check",
     "io",

@@ -15,7 +15,7 @@ PACKAGE = pathlib.Path(__file__).parents[1] / "jaxce"
 # From lowest to highest. A file may import the standard library, the packages of its row, and those modules of jaxce
 # that its row names (a folder's name stands for all its files), unless they stand in a higher row. A folder's row is
 # for those of its files that have no row of their own. A file without a row fails the test, and so does any import that
-# its row does not name: flax, optax and torch, for example, are named nowhere.
+# its row does not name: flax and optax, for example, are named nowhere, and torch by one file that no other imports.
 TABLE = (
     # file                     packages                     modules of jaxce
     ("atomic_files.py",        "",                          ""),
@@ -27,6 +27,7 @@ TABLE = (
 
     # Tables and what is computed from them: no file here knows a prim or an orbit.
     ("tables.py",              "numpy jax jaxtyping",       ""),
+    ("mixed_radix.py",         "numpy",                     ""),
     ("site_species.py",        "jax jaxtyping",             "tables"),
     ("blocks.py",              "jax jaxtyping",             ""),
     ("double_precision.py",    "jax",                       ""),
@@ -35,17 +36,22 @@ TABLE = (
     ("terms.py",               "numpy jax jaxtyping",       "tables"),
     ("cluster_term.py",        "numpy jax jaxtyping",             "tables blocks site_species cluster_products terms"),
     ("pair_term.py",           "numpy jax jaxtyping",       "tables blocks site_species terms"),
-    ("energies.py",            "numpy jax jaxtyping",       "tables blocks site_species terms cluster_term pair_term"),
+    ("table_term.py",          "numpy jax jaxtyping",       "tables blocks cluster_products terms mixed_radix"),
+    ("energies.py",            "numpy jax jaxtyping",
+     "tables blocks site_species terms cluster_term pair_term table_term"),
     ("energy_changes.py",      "jax jaxtyping",             "tables"),
     ("pair_changes.py",        "jax jaxtyping",             "tables energy_changes"),
     ("cluster_changes.py",     "jax jaxtyping",             "tables cluster_term energy_changes"),
-    ("change_tables.py",       "numpy jax",                 "tables energy_changes cluster_changes pair_changes"),
+    ("table_changes.py",       "jax jaxtyping",             "tables table_term energy_changes"),
+    ("change_tables.py",       "numpy jax",
+     "tables energy_changes cluster_changes pair_changes table_changes"),
     ("devices.py",             "numpy jax",                 ""),
     ("padding.py",             "numpy jax jaxtyping",       "tables"),
     ("grouping.py",            "numpy jax",                 "devices"),
 
     # The bridge: the only file that sees both sides.
     ("build.py",               "numpy jax jaxtyping",       "lattice cluster_space tables"),
+    ("table_build.py",         "numpy jax",                 "lattice.supercell tables build mixed_radix"),
 
     # On top. Compositions are read on the host, against the sublattices of a supercell.
     ("sampling/flip_vectors.py", "numpy scipy",              ""),
@@ -65,9 +71,20 @@ TABLE = (
      "atomic_files plotting fitting"),
     ("estimators.py",          "",                          "fitting.estimators fitting.prior_ridge"),
     ("io/icet_lattice.py",     "numpy spglib ase",          "lattice io"),
+    ("io/skops_files.py",      "skops",                     ""),
     ("io/*.py",                "numpy scipy pandas ase",
      "lattice atomic_files cluster_space build tables cluster_expansion energies fitting.linear_models io"),
     ("datasets/*.py",          "numpy pandas ase",          "lattice.prim cluster_space cluster_expansion datasets"),
+
+    ("random_structures.py",   "numpy ase",                 "lattice.prim io.structure_forms sampling.compositions"),
+    ("oracle.py",              "numpy jax ase",
+     "lattice build tables cluster_expansion double_precision energies io.structure_forms"),
+    ("calculator.py",          "ase",                       "cluster_expansion oracle"),
+    # A program of its own, which no file imports.
+    ("unpickling.py",          "numpy joblib",              ""),
+    ("convert_pickle.py",      "numpy",                     "fitting.linear_models io.linear_model_file"),
+    # Optional: nothing imports it.
+    ("torch.py",               "jax torch",                 "tables energies"),
 
     # The public names, and what is written with these.
     ("__init__.py",            "",                          "*"),

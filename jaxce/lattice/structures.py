@@ -2,7 +2,6 @@
 
 import dataclasses
 import itertools
-import re
 import warnings
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
@@ -13,6 +12,7 @@ from ase.data import chemical_symbols
 from ase.geometry import get_distances, minkowski_reduce
 from scipy.optimize import linear_sum_assignment
 
+from jaxce.lattice.atom_kinds import AtomKinds, symbol_of_label
 from jaxce.lattice.prim import VACANCY, Prim
 from jaxce.lattice.supercell import Supercell, hermite_normal_form
 from jaxce.lattice.supercell_search import candidate_transformations, strain_size, stretch_and_rotation
@@ -140,7 +140,7 @@ def map_structure(
         raise ValueError(
             "the structure must be periodic along three independent vectors: set `atoms.cell` and `atoms.pbc`."
         )
-    kinds = _AtomKinds(prim, atoms)
+    kinds = AtomKinds(prim, atoms)
     limit = _exchange_distance(prim) / 2 if max_displacement is None else float(max_displacement)
     best, first_error = None, None
     for transformation, candidate in _cells(prim, kinds, cell, supercell, max_strain):
@@ -195,7 +195,7 @@ def occupancy_to_ase(supercell: Supercell, occupancy: Any, keep_vacancies: bool 
     codes = checked_occupancy(supercell, occupancy)
     labels = np.array([names[code] for names, code in zip(supercell.species, codes, strict=True)])
     kept = np.ones(len(labels), dtype=bool) if keep_vacancies else labels != VACANCY
-    symbols = [_symbol(label) for label in labels[kept]]
+    symbols = [symbol_of_label(label) for label in labels[kept]]
     unknown = sorted({symbol for symbol in symbols if symbol not in chemical_symbols})
     if unknown:
         raise ValueError(f"{unknown} are no chemical elements, so ASE cannot hold this structure.")
@@ -227,52 +227,6 @@ def checked_occupancy(supercell: Supercell, occupancy: Any) -> np.ndarray:
     return codes
 
 
-class _AtomKinds:
-    """The species of the atoms: what each may be, and its code on each prim site.
-
-    Attributes:
-        names: `[atoms]` what the caller calls each atom.
-        kind: `[atoms]` row of `codes`.
-        options: for each kind the labels of the prim that it may be.
-        codes: `[kinds, prim sites]` species code; -1 where not allowed, -2 where several are.
-    """
-
-    def __init__(self, prim: Prim, atoms: Any):
-        has_species = "species" in atoms.arrays
-        given = atoms.arrays["species"] if has_species else atoms.get_chemical_symbols()
-        self.names = np.array([prim.canonical_species(str(name)) for name in given])
-        distinct, self.kind = np.unique(self.names, return_inverse=True)
-        self.options = [_options(prim, str(name), exact=has_species) for name in distinct]
-        unknown = [str(name) for name, options in zip(distinct, self.options, strict=True) if not options]
-        if unknown:
-            where = [np.flatnonzero(self.names == name)[:5].tolist() for name in unknown]
-            raise ValueError(
-                f"the structure has species {unknown} (atoms {where}), but the prim knows {list(prim.all_species)}."
-            )
-        self.codes = np.array([[_code(options, names) for names in prim.species] for options in self.options])
-
-    def __len__(self) -> int:
-        return len(self.names)
-
-
-def _options(prim: Prim, name: str, exact: bool) -> tuple[str, ...]:
-    """Species of the prim that an atom of this name may be."""
-    if exact or name in prim.all_species:
-        return (name,) if name in prim.all_species else ()
-    return tuple(label for label in prim.all_species if _symbol(label) == name)
-
-
-def _code(options: tuple[str, ...], species: tuple[str, ...]) -> int:
-    codes = [species.index(option) for option in options if option in species]
-    return codes[0] if len(codes) == 1 else -2 if codes else -1
-
-
-def _symbol(label: str) -> str:
-    """The chemical symbol of a species label such as "Mn3+"."""
-    match = re.match(r"[A-Z][a-z]?", label)
-    return match.group() if match else label
-
-
 def _exchange_distance(prim: Prim) -> float:
     """Smallest distance between two sites that one atom could stand on."""
     atoms = [set(names) - {VACANCY} for names in prim.species]
@@ -284,7 +238,7 @@ def _exchange_distance(prim: Prim) -> float:
 
 
 def _cells(
-    prim: Prim, kinds: _AtomKinds, cell: np.ndarray, supercell: Supercell | None, max_strain: float | int
+    prim: Prim, kinds: AtomKinds, cell: np.ndarray, supercell: Supercell | None, max_strain: float | int
 ) -> Iterator[tuple[np.ndarray, Supercell]]:
     """Transformations that the cell may be, with their supercells."""
     if supercell is not None:
@@ -305,7 +259,7 @@ def _cells(
             yield transformation, Supercell(prim, transformation)
 
 
-def _numbers_of_prims(prim: Prim, kinds: _AtomKinds, volume: float) -> list[int]:
+def _numbers_of_prims(prim: Prim, kinds: AtomKinds, volume: float) -> list[int]:
     """How many prims the structure may hold, the likeliest first."""
     is_filled = np.array([VACANCY not in names for names in prim.species])
     filling = {name for names, filled in zip(prim.species, is_filled, strict=True) if filled for name in names}
@@ -332,7 +286,7 @@ def _numbers_of_prims(prim: Prim, kinds: _AtomKinds, volume: float) -> list[int]
 
 
 def _assigned(
-    prim: Prim, supercell: Supercell, transformation: np.ndarray, atoms: Any, kinds: _AtomKinds, limit: float
+    prim: Prim, supercell: Supercell, transformation: np.ndarray, atoms: Any, kinds: AtomKinds, limit: float
 ) -> _Assignment:
     """The sites of all atoms for one orientation, with the rigid shift that fits best."""
     ideal = atoms.get_scaled_positions(wrap=False) @ transformation @ prim.lattice
@@ -347,7 +301,7 @@ def _assigned(
 
 
 def _with_shift(
-    prim: Prim, supercell: Supercell, ideal: np.ndarray, kinds: _AtomKinds, shift: np.ndarray
+    prim: Prim, supercell: Supercell, ideal: np.ndarray, kinds: AtomKinds, shift: np.ndarray
 ) -> _Assignment:
     """Nearest sites after a shift is taken off, which is then refined to leave no mean displacement."""
     for _ in range(20):
@@ -360,7 +314,7 @@ def _with_shift(
 
 
 def _nearest_sites(
-    prim: Prim, supercell: Supercell, positions: np.ndarray, kinds: _AtomKinds
+    prim: Prim, supercell: Supercell, positions: np.ndarray, kinds: AtomKinds
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """For each atom the nearest site that allows it, the displacement, and whether another is nearly as near."""
     reduced, change = minkowski_reduce(prim.lattice)
@@ -384,7 +338,7 @@ def _nearest_sites(
     )
 
 
-def _possible_shifts(prim: Prim, ideal: np.ndarray, kinds: _AtomKinds) -> Iterable[np.ndarray]:
+def _possible_shifts(prim: Prim, ideal: np.ndarray, kinds: AtomKinds) -> Iterable[np.ndarray]:
     """Shifts that put an atom of the rarest kind onto a site that allows it; lattice vectors make no difference."""
     rarest = int(np.argmin(np.bincount(kinds.kind)))
     atom = int(np.argmax(kinds.kind == rarest))
@@ -400,7 +354,7 @@ def _is_good(assignment: _Assignment, limit: float) -> bool:
     return _num_conflicts(assignment) == 0 and bool(np.all(np.linalg.norm(assignment.displacements, axis=1) <= limit))
 
 
-def _matched(prim: Prim, supercell: Supercell, ideal: np.ndarray, kinds: _AtomKinds, found: _Assignment) -> _Assignment:
+def _matched(prim: Prim, supercell: Supercell, ideal: np.ndarray, kinds: AtomKinds, found: _Assignment) -> _Assignment:
     """One site for each atom, with the least sum of squared displacements."""
     with warnings.catch_warnings():
         # ASE 3.29 sets the shape of an array, of which NumPy 2.5 warns.
@@ -413,7 +367,7 @@ def _matched(prim: Prim, supercell: Supercell, ideal: np.ndarray, kinds: _AtomKi
     return _Assignment(sites, vectors[sites, rows], found.shift, is_doubtful)
 
 
-def _check(prim: Prim, supercell: Supercell, kinds: _AtomKinds, found: _Assignment, limit: float) -> None:
+def _check(prim: Prim, supercell: Supercell, kinds: AtomKinds, found: _Assignment, limit: float) -> None:
     codes = kinds.codes[kinds.kind, supercell.prim_sites[found.sites]]
     refused = np.flatnonzero(codes == -1)
     if len(refused):
@@ -457,7 +411,7 @@ def _check(prim: Prim, supercell: Supercell, kinds: _AtomKinds, found: _Assignme
 def _mapping(
     prim: Prim,
     cell: np.ndarray,
-    kinds: _AtomKinds,
+    kinds: AtomKinds,
     transformation: np.ndarray,
     supercell: Supercell,
     found: _Assignment,
@@ -479,7 +433,7 @@ def _mapping(
 
 
 def _no_supercell(
-    prim: Prim, cell: np.ndarray, kinds: _AtomKinds, supercell: Supercell | None, max_strain: float | int
+    prim: Prim, cell: np.ndarray, kinds: AtomKinds, supercell: Supercell | None, max_strain: float | int
 ) -> str:
     wanted = "a supercell of the prim" if supercell is None else f"{supercell}"
     ratio = abs(np.linalg.det(cell)) / abs(np.linalg.det(prim.lattice))

@@ -66,7 +66,7 @@ def _counts_by_sublattice(supercell: Supercell, composition: Mapping[str, Any]) 
         unknown = sorted(set(given) - set(sublattice.species))
         if unknown:
             raise ValueError(f"sublattice {sublattice.name} holds {list(sublattice.species)}, but not {unknown}.")
-        numbers = _as_counts(given, len(sublattice.sites), f"sublattice {sublattice.name}")
+        numbers = as_counts(given, len(sublattice.sites), f"sublattice {sublattice.name}")
         if sum(numbers.values()) != len(sublattice.sites):
             raise ValueError(
                 f"sublattice {sublattice.name} has {len(sublattice.sites)} sites, but the composition {dict(given)} "
@@ -123,7 +123,7 @@ def _totals(supercell: Supercell, composition: dict[str, Any]) -> dict[str, int]
             for s, row in zip(supercell.sublattices, table, strict=True)
             for name, count in zip(s.species, row[: len(s.species)], strict=True)
         }
-    counts = _as_counts(composition, None, "the composition")
+    counts = as_counts(composition, None, "the composition")
     for name, per_prim in inactive.items():
         fixed = per_prim * supercell.num_prims
         if name in counts and name not in active and counts[name] != fixed:
@@ -143,7 +143,12 @@ def _are_fractions(composition: Mapping[str, Any]) -> bool:
     return any(value != round(value) for value in floats) or (len(floats) == len(composition) > 0 and max(floats) <= 1)
 
 
-def _as_counts(amounts: Mapping[str, Any], num_sites: int | None, where: str) -> dict[str, int]:
+def as_counts(amounts: Mapping[str, Any], num_sites: int | None, where: str) -> dict[str, int]:
+    """Whole numbers of sites; fractions of `num_sites` where the amounts look like fractions.
+
+    Raises:
+        ValueError: if an amount is no whole number, or fractions do not add up to 1.
+    """
     scale = 1
     if num_sites is not None and _are_fractions(amounts):
         if abs(sum(amounts.values()) - 1) > 1e-6:
