@@ -47,6 +47,7 @@ from jaxce.lattice.enumeration import (
 )
 from jaxce.lattice.equivalence import canonical_key as canonical_key
 from jaxce.lattice.ewald import EwaldInteraction as EwaldInteraction
+from jaxce.lattice.ewald import EwaldInteraction as EwaldInteraction
 from jaxce.lattice.orbits import Orbit as Orbit
 from jaxce.lattice.prim import Prim as Prim
 from jaxce.lattice.structures import (

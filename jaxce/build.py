@@ -13,6 +13,7 @@ import numpy as np
 from jaxce.cluster_space import ClusterSpace
 from jaxce.lattice.environments import site_environments
 from jaxce.lattice.polynomial import energy_polynomial, integer_site_functions
+from jaxce.lattice.prim import Prim
 from jaxce.lattice.supercell import Supercell
 from jaxce.tables import (
     ClusterProducts,
@@ -33,6 +34,19 @@ _NULL_COLUMN = (-1, 0, 0, 0, 1)
 
 
 @runtime_checkable
+class Interaction(Protocol):
+    """Pair energies that no cluster expansion holds, such as an `EwaldInteraction`."""
+
+    def check_prim(self, prim: Prim) -> None:
+        """Raise `ValueError` if it is of another prim."""
+        ...
+
+    def pair_arrays(self, supercell: Supercell) -> tuple[np.ndarray, np.ndarray]:
+        """`linear` and `matrix` of a `PairTerm`, eV."""
+        ...
+
+
+@runtime_checkable
 class Expansion(Protocol):
     """What `build_hamiltonian` needs of a model."""
 
@@ -41,6 +55,9 @@ class Expansion(Protocol):
 
     @property
     def ecis(self) -> np.ndarray: ...
+
+    @property
+    def interactions(self) -> tuple[Interaction, ...]: ...
 
 
 def build_tables(space: ClusterSpace, supercell: Supercell, dtype: Any = None) -> ClusterTables:
@@ -55,7 +72,7 @@ def build_tables(space: ClusterSpace, supercell: Supercell, dtype: Any = None) -
         ValueError: if the supercell has another prim.
     """
     _check_same_prim(space, supercell)
-    dtype = _float_type(dtype)
+    dtype = float_type(dtype)
     by_order = correlation_products(space)
     owners = [owner for _, _, owner in by_order]
     # One product per cluster, labeling and cell.
@@ -77,7 +94,7 @@ def build_tables(space: ClusterSpace, supercell: Supercell, dtype: Any = None) -
             _touching_products(supercell, anchors, points, rows, owner, weights, len(columns), dtype)
             for (anchors, points, _, owner), rows in zip(seen, factors, strict=True)
         ),
-        species=_site_species(supercell),
+        species=site_species(supercell),
     )
 
 
@@ -92,14 +109,14 @@ def build_hamiltonian(
         expansion: a `ClusterExpansion`.
         supercell: a supercell of its prim.
         dtype: float type of the energies; `jnp.result_type(float)` by default.
-        pair_terms: further terms, from `build_pair_term`.
+        pair_terms: terms besides those of the expansion's interactions, from `build_pair_term`.
 
     Raises:
-        ValueError: if the supercell has another prim.
+        ValueError: if the supercell has another prim, or is too large for an interaction.
     """
     space = expansion.space
     _check_same_prim(space, supercell)
-    dtype = _float_type(dtype)
+    dtype = float_type(dtype)
     polynomial = energy_polynomial(space.orbits, np.asarray(expansion.ecis), space.site_functions)
     by_order = list(zip(polynomial.points, polynomial.functions, polynomial.weights, strict=True))
     functions = tuple(integer_site_functions(int(count)) for count in supercell.prim.num_species)
@@ -128,10 +145,19 @@ def build_hamiltonian(
     )
     return Hamiltonian(
         constant=np.asarray(polynomial.constant * supercell.num_prims, dtype=np.float64),
-        terms=(term, *pair_terms),
-        species=_site_species(supercell),
+        terms=(term, *interaction_terms(expansion.interactions, supercell, dtype), *pair_terms),
+        species=site_species(supercell),
         num_prims=np.asarray(supercell.num_prims, dtype=np.int32),
     )
+
+
+def interaction_terms(
+    interactions: Sequence[Interaction], supercell: Supercell, dtype: Any = None
+) -> tuple[PairTerm, ...]:
+    """The terms of a model's interactions in a supercell."""
+    dtype = float_type(dtype)
+    arrays = [interaction.pair_arrays(supercell) for interaction in interactions]
+    return tuple(PairTerm(linear=jnp.asarray(linear, dtype), matrix=jnp.asarray(m, dtype)) for linear, m in arrays)
 
 
 def build_pair_term(supercell: Supercell, matrix: Any, dtype: Any = None) -> PairTerm:
@@ -149,7 +175,7 @@ def build_pair_term(supercell: Supercell, matrix: Any, dtype: Any = None) -> Pai
     Raises:
         ValueError: if the matrix has another shape or is not finite.
     """
-    dtype = _float_type(dtype)
+    dtype = float_type(dtype)
     counts = supercell.prim.num_species[supercell.prim_sites]
     given = np.asarray(matrix, dtype=np.float64)
     if given.shape != (counts.sum(), counts.sum()) or not np.all(np.isfinite(given)):
@@ -168,7 +194,8 @@ def build_pair_term(supercell: Supercell, matrix: Any, dtype: Any = None) -> Pai
     return PairTerm(linear=jnp.asarray(linear, dtype), matrix=jnp.asarray(full, dtype))
 
 
-def _float_type(dtype: Any) -> Any:
+def float_type(dtype: Any) -> Any:
+    """The float type that is meant, checked: `jnp.result_type(float)` by default."""
     dtype = jnp.dtype(jnp.result_type(float) if dtype is None else dtype)
     if not jnp.issubdtype(dtype, jnp.floating):
         raise ValueError(f"`dtype` must be a float type, such as jnp.float32, but is {dtype}.")
@@ -298,8 +325,11 @@ def _touching_products(
     )
 
 
-def _site_species(supercell: Supercell) -> SiteSpecies:
-    """Kinds are distinct sequences of species; one more, with a species of its own, serves padded sites."""
+def site_species(supercell: Supercell) -> SiteSpecies:
+    """The species of a supercell's sites.
+
+    Kinds are distinct sequences of species; one more, with a species of its own, serves padded sites.
+    """
     prim = supercell.prim
     sequences = list(dict.fromkeys(prim.species))
     all_species = [*prim.all_species, "padding"]

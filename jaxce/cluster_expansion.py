@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 import pandas as pd
 
-from jaxce.build import build_hamiltonian
+from jaxce.build import Interaction, build_hamiltonian
 from jaxce.cluster_space import ClusterSpace
 from jaxce.double_precision import double_precision
 from jaxce.energies import energy
@@ -20,21 +20,33 @@ class ClusterExpansion:
     """The energy of a crystal as a linear function of its correlation vector.
 
     `energy = num_prims * coefficients . correlations`, eV per supercell. A coefficient is an ECI (the energy of one
-    cluster with one labeling) times its total multiplicity (clusters per prim times equivalent labelings).
+    cluster with one labeling) times its total multiplicity (clusters per prim times equivalent labelings). Interactions
+    add their own energy.
 
     Args:
         space: the cluster space.
         coefficients: `[correlations]` eV per prim.
         metadata: anything JSON can hold that should stay with the model; kept in files, not used.
+        interactions: energies of pairs that the clusters do not hold, such as an `EwaldInteraction`.
 
     Raises:
-        ValueError: if the coefficients are too many, too few, complex, or not finite.
+        ValueError: if the coefficients are too many, too few, complex, or not finite, or an interaction is of another
+            prim.
     """
 
-    def __init__(self, space: ClusterSpace, coefficients: Any, metadata: Mapping[str, Any] | None = None):
+    def __init__(
+        self,
+        space: ClusterSpace,
+        coefficients: Any,
+        metadata: Mapping[str, Any] | None = None,
+        interactions: Iterable[Interaction] = (),
+    ):
         self.space = space
         self.coefficients = _checked_coefficients(coefficients, space.num_correlations)
         self.metadata = dict(metadata or {})
+        self.interactions = tuple(interactions)
+        for interaction in self.interactions:
+            interaction.check_prim(space.prim)
 
     @property
     def ecis(self) -> np.ndarray:
@@ -64,20 +76,23 @@ class ClusterExpansion:
         indices = set(indices)
         space = self.space.without_orbits(indices)
         kept = ~np.isin(self.space.orbit_of_correlation, list(indices))
-        return ClusterExpansion(space, self.coefficients[kept], self.metadata)
+        return ClusterExpansion(space, self.coefficients[kept], self.metadata, self.interactions)
 
     def without_correlations(self, indices: Iterable[int]) -> "ClusterExpansion":
         """The expansion without these correlations; the other coefficients stay as they are."""
         indices = list(indices)
         space = self.space.without_correlations(indices)
-        return ClusterExpansion(space, np.delete(self.coefficients, indices), self.metadata)
+        return ClusterExpansion(space, np.delete(self.coefficients, indices), self.metadata, self.interactions)
 
     def save(self, path: str | pathlib.Path) -> None:
-        """Write the model to one JSON file: prim, orbits, functions, coefficients, units and a checksum.
+        """Write the model to one JSON file: prim, orbits, functions, coefficients, interactions, units and a checksum.
 
         The file is written whole or not at all, and reads back to the last bit.
+
+        Raises:
+            ValueError: if an interaction is of a kind that the file has no form for.
         """
-        write_model(path, self.space, self.coefficients, self.metadata)
+        write_model(path, self.space, self.coefficients, self.metadata, self.interactions)
 
     @classmethod
     def load(cls, path: str | pathlib.Path) -> "ClusterExpansion":
@@ -86,8 +101,7 @@ class ClusterExpansion:
         Raises:
             ValueError: if the file is no model, is damaged, or comes from a newer version.
         """
-        space, coefficients, metadata = read_model(path)
-        return cls(space, coefficients, metadata)
+        return cls(*read_model(path))
 
     def __repr__(self) -> str:
         largest = np.abs(self.coefficients[1:]).max(initial=0.0)

@@ -3,39 +3,56 @@
 JSON numbers are written with the shortest digits that read back to the same double, so a round trip is exact.
 """
 
+import dataclasses
 import hashlib
 import json
 import os
 import pathlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
 from jaxce.atomic_files import write_text
 from jaxce.cluster_space import ClusterSpace
+from jaxce.lattice.ewald import EwaldInteraction
 from jaxce.lattice.orbits import Orbit
 from jaxce.lattice.prim import Prim
 
 FORMAT = "jaxce-cluster-expansion"
-VERSION = 1
+# Models with interactions have version 2, so that a jaxce that knows none does not leave them out.
+PLAIN_VERSION, VERSION = 1, 2
 # A model of this size would have millions of clusters per prim; a larger file is not one.
 _LARGEST_FILE = 2**30
 
 
 def write_model(
-    path: str | os.PathLike, space: ClusterSpace, coefficients: np.ndarray, metadata: Mapping[str, Any]
+    path: str | os.PathLike,
+    space: ClusterSpace,
+    coefficients: np.ndarray,
+    metadata: Mapping[str, Any],
+    interactions: Sequence[Any] = (),
 ) -> None:
-    """Write a model file, whole or not at all."""
+    """Write a model file, whole or not at all.
+
+    Raises:
+        ValueError: if an interaction is no `EwaldInteraction`, or the metadata are not JSON.
+    """
+    content = _content(space, coefficients, metadata)
+    if interactions:
+        content["interactions"] = [_interaction_content(interaction) for interaction in interactions]
     # As it will be read: JSON turns tuples into lists and keys into strings, and the checksum sorts keys.
-    content = json.loads(json.dumps(_content(space, coefficients, metadata), allow_nan=False))
-    document = {"format": FORMAT, "version": VERSION, "sha256": _checksum(content), **content}
+    content = json.loads(json.dumps(content, allow_nan=False))
+    version = VERSION if interactions else PLAIN_VERSION
+    document = {"format": FORMAT, "version": version, "sha256": _checksum(content), **content}
     text = json.dumps(document, indent=1, allow_nan=False)
     write_text(path, text)
 
 
-def read_model(path: str | os.PathLike) -> tuple[ClusterSpace, np.ndarray, dict[str, Any]]:
-    """The cluster space, coefficients and metadata of a model file.
+def read_model(
+    path: str | os.PathLike,
+) -> tuple[ClusterSpace, np.ndarray, dict[str, Any], tuple[EwaldInteraction, ...]]:
+    """The cluster space, coefficients, metadata and interactions of a model file.
 
     Raises:
         ValueError: if the file is not JSON, not a model, from a newer version, damaged, or inconsistent.
@@ -43,16 +60,18 @@ def read_model(path: str | os.PathLike) -> tuple[ClusterSpace, np.ndarray, dict[
     document = _parsed(pathlib.Path(path))
     if document.get("format") != FORMAT:
         raise ValueError(f"{path} is JSON but no jaxce model: its `format` is {document.get('format')!r}.")
-    if document.get("version") != VERSION:
+    if document.get("version") not in (PLAIN_VERSION, VERSION):
         raise ValueError(
-            f"{path} has format version {document.get('version')!r}, but this jaxce reads version {VERSION}: "
-            "update jaxce."
+            f"{path} has format version {document.get('version')!r}, but this jaxce reads versions {PLAIN_VERSION} "
+            f"and {VERSION}: update jaxce."
         )
     content = {key: value for key, value in document.items() if key not in ("format", "version", "sha256")}
     if _checksum(content) != document.get("sha256"):
         raise ValueError(f"{path} was changed or damaged after it was written: its checksum does not fit its content.")
     try:
-        return _space(content), np.array(content["coefficients"], dtype=np.float64), content["metadata"]
+        coefficients = np.array(content["coefficients"], dtype=np.float64)
+        interactions = tuple(_interaction(entry) for entry in content.get("interactions", ()))
+        return _space(content), coefficients, content["metadata"], interactions
     except (KeyError, TypeError, IndexError) as error:
         raise ValueError(f"{path} lacks a part of a model or has it in another form: {error!r}.") from error
 
@@ -86,6 +105,18 @@ def _orbit_content(orbit: Orbit) -> dict[str, Any]:
         "clusters": orbit.clusters.tolist(),
         "functions": [labelings.tolist() for labelings in orbit.functions],
     }
+
+
+def _interaction_content(interaction: Any) -> dict[str, Any]:
+    if not isinstance(interaction, EwaldInteraction):
+        raise ValueError(f"model files hold no interaction but EwaldInteraction, so {interaction!r} cannot be saved.")
+    return {"kind": "ewald", **dataclasses.asdict(interaction)}
+
+
+def _interaction(entry: Mapping[str, Any]) -> EwaldInteraction:
+    if entry["kind"] != "ewald":
+        raise ValueError(f"the file has an interaction of kind {entry['kind']!r}, which this jaxce does not know.")
+    return EwaldInteraction(**{name: value for name, value in entry.items() if name != "kind"})
 
 
 def _space(content: Mapping[str, Any]) -> ClusterSpace:

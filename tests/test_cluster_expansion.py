@@ -1,5 +1,6 @@
 """Expansions: coefficients and ECIs, and coefficients that are refused."""
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
@@ -91,3 +92,63 @@ def test_the_description_names_the_constant_and_the_largest_coefficient():
         "ClusterExpansion: 10 coefficients on Prim(1 sites: 1 x (Cu/Au/X)), "
         "constant 0.000000 eV per prim, largest other 0.900000"
     )
+
+
+IONIC = jaxce.Prim(np.array([[0, 2, 2], [2, 0, 2], [2, 2, 0.0]]), [[0, 0, 0], [0.5, 0.5, 0.5]], [["Na", "X"], ["Cl"]])
+
+
+def _madelung(coefficient):
+    """Rock salt with a sodium-chlorine distance of 2 angstrom, eV per prim."""
+    return -1.747564594633 * 14.399645478425668 / 2 * coefficient
+
+
+@pytest.fixture(scope="module")
+def ionic():
+    space = jaxce.ClusterSpace(IONIC, {2: 2.9})
+    charges = {"Na": 1, "Cl": -1}
+    interactions = [
+        jaxce.EwaldInteraction.from_charges(IONIC, charges, coefficient=weight, neutralize=True)
+        for weight in (0.1, 0.2)
+    ]
+    return jaxce.ClusterExpansion(space, [1.5, 0.5, 0.25], {"by": "me"}, interactions)
+
+
+def test_interactions_add_their_energy_to_that_of_the_clusters(ionic):
+    supercell = jaxce.Supercell(IONIC, [1, 1, 2])
+    full = jaxce.occupancy_to_ase(supercell, [0, 0, 0, 0])
+    assert ionic.energy_of(full) == pytest.approx(2 * (1.5 - 0.5 + 0.25 + _madelung(0.3)), abs=1e-7)
+    # One of two sodium atoms is away: the cell is charged, the background counts.
+    linear, matrix = ionic.interactions[0].pair_arrays(supercell)
+    coulomb = 3 * (linear[[1, 2, 3], 0].sum() + matrix[1:, 0, 1:, 0].sum())
+    half = jaxce.occupancy_to_ase(supercell, [1, 0, 0, 0])
+    clusters = slow_energy(ionic.space, ionic.coefficients, supercell, [1, 0, 0, 0])
+    assert ionic.energy_of(half) == pytest.approx(clusters + coulomb, abs=1e-9)
+
+
+def test_a_smaller_expansion_keeps_its_interactions(ionic):
+    assert ionic.without_orbits([2]).interactions == ionic.interactions
+    assert ionic.without_correlations([1]).interactions == ionic.interactions
+
+
+def test_interactions_of_another_prim_are_refused(ionic):
+    with pytest.raises(ValueError, match="give one per species"):
+        jaxce.ClusterExpansion(SPACE, COEFFICIENTS, interactions=ionic.interactions)
+
+
+def test_interactions_are_pair_terms_before_those_that_are_passed(ionic):
+    """So that they are padded, stacked and sampled as any pair term."""
+    supercell = jaxce.Supercell(IONIC, 1)
+    passed = jaxce.build_pair_term(supercell, np.eye(3))
+    plain = jaxce.ClusterExpansion(ionic.space, ionic.coefficients)
+    sites, codes = [0, 0, 1], [0, 1, 0]
+    terms = []
+    for interaction in ionic.interactions:
+        linear, matrix = interaction.pair_arrays(supercell)
+        given = matrix[sites, codes][:, sites, codes] + np.diag(linear[sites, codes])
+        terms.append(jaxce.build_pair_term(supercell, given))
+    expected = jaxce.build_hamiltonian(plain, supercell, pair_terms=[*terms, passed])
+    found = jaxce.build_hamiltonian(ionic, supercell, pair_terms=[passed])
+    jax.tree.map(lambda one, other: np.testing.assert_allclose(one, other, atol=1e-13), found, expected)
+    assert jax.tree.structure(found) == jax.tree.structure(expected)
+    single = jaxce.build_hamiltonian(ionic, supercell, dtype=jnp.float32)
+    assert {term.matrix.dtype for term in single.terms[1:]} == {jnp.dtype("float32")}

@@ -91,3 +91,16 @@ def test_one_sample_keeps_its_axis(samples):
 def test_bad_coefficients_are_refused(coefficients):
     with pytest.raises(ValueError, match=rf"\[samples, {SPACE.num_correlations}\]"):
         ExpansionSamples(SPACE, coefficients)
+
+
+def test_samples_share_their_interactions(samples):
+    charges = {"Ni": 2, "Mg": 2, "Co": 2, "O": -2}
+    ewald = jaxce.EwaldInteraction.from_charges(PRIM, charges, neutralize=True)
+    ionic = ExpansionSamples(SPACE, samples.coefficients, [ewald])
+    assert ionic.mean.interactions == ionic[0].interactions == (ewald,)
+    occupancy = jnp.asarray(random_occupancies(SUPERCELL, 1, 1)[0])
+    coulomb = ENERGIES(ionic.hamiltonians(SUPERCELL), occupancy) - ENERGIES(samples.hamiltonians(SUPERCELL), occupancy)
+    linear, matrix = ewald.pair_arrays(SUPERCELL)
+    sites, codes = np.arange(SUPERCELL.num_sites), np.asarray(occupancy)
+    expected = linear[sites, codes].sum() + matrix[sites, codes][:, sites, codes].sum()
+    np.testing.assert_allclose(coulomb, expected, atol=1e-9)

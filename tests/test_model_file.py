@@ -173,11 +173,73 @@ def test_a_file_that_is_no_model_is_refused(tmp_path, content, message):
         jaxce.ClusterExpansion.load(path)
 
 
-@pytest.mark.parametrize("version", [0, 2, "1", None])
+@pytest.mark.parametrize("version", [0, 3, "1", None])
 def test_another_version_is_refused(tmp_path, written, version):
     path = changed(written, tmp_path, lambda d: d.update(version=version))
-    with pytest.raises(ValueError, match="this jaxce reads version 1: update jaxce"):
+    with pytest.raises(ValueError, match="this jaxce reads versions 1 and 2: update jaxce"):
         jaxce.ClusterExpansion.load(path)
+
+
+CHARGES = {"Ni": 2, "Mg": 2, "X": 0, "O": -2, "K": 1 / 3}
+EWALD = jaxce.EwaldInteraction.from_charges(PRIM, CHARGES, coefficient=0.1, eta=1 / 7)
+
+
+@pytest.fixture(scope="module")
+def ionic(tmp_path_factory):
+    """A model file with two interactions."""
+    path = tmp_path_factory.mktemp("models") / "ionic.json"
+    background = jaxce.EwaldInteraction.from_charges(PRIM, CHARGES, neutralize=True)
+    expansion = expansion_on(jaxce.ClusterSpace(PRIM, {2: 3.8}))
+    jaxce.ClusterExpansion(expansion.space, expansion.coefficients, {}, [EWALD, background]).save(path)
+    return path
+
+
+def test_interactions_read_back_to_the_last_bit(tmp_path, ionic):
+    loaded = jaxce.ClusterExpansion.load(ionic)
+    assert loaded.interactions == (
+        EWALD,
+        jaxce.EwaldInteraction.from_charges(PRIM, CHARGES, neutralize=True),
+    )
+    loaded.save(tmp_path / "again.json")
+    assert (tmp_path / "again.json").read_bytes() == ionic.read_bytes()
+
+
+def test_only_a_model_with_interactions_has_a_version_that_older_programs_refuse(ionic, written):
+    assert json.loads(ionic.read_text(encoding="utf-8"))["version"] == 2
+    plain = json.loads(written.read_text(encoding="utf-8"))
+    assert plain["version"] == 1
+    assert "interactions" not in plain
+
+
+class _Field:
+    def check_prim(self, prim):
+        pass
+
+    def pair_arrays(self, supercell):
+        raise NotImplementedError
+
+
+def test_an_interaction_without_a_form_in_files_is_not_left_out(tmp_path):
+    space = jaxce.ClusterSpace(PRIM, {2: 3.8})
+    expansion = jaxce.ClusterExpansion(space, np.zeros(space.num_correlations), interactions=[_Field()])
+    with pytest.raises(ValueError, match="no interaction but EwaldInteraction"):
+        expansion.save(tmp_path / "model.json")
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "message"),
+    [
+        ("kind", "dipoles", "of kind 'dipoles'"),
+        ("charges", [[1, 2, 3], [4, 5]], r"charges for \[3, 2\] species"),
+        ("coefficient", 1e999, "Infinity"),
+        ("colour", "red", "lacks a part"),
+        ("use_term", "both", "`use_term` must be one of"),
+    ],
+)
+def test_a_wrong_interaction_is_refused(tmp_path, ionic, name, value, message):
+    with pytest.raises(ValueError, match=message):
+        jaxce.ClusterExpansion.load(changed(ionic, tmp_path, lambda d: d["interactions"][0].update({name: value})))
 
 
 def _set(*keys):
