@@ -5,6 +5,8 @@ import dataclasses
 import jax.numpy as jnp
 import numpy as np
 
+# The changes of tables register themselves.
+from jaxce import table_changes as table_changes
 from jaxce.cluster_changes import ClusterChanges
 from jaxce.energy_changes import TermChanges, term_changes
 from jaxce.pair_changes import PairChanges

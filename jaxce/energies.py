@@ -16,6 +16,7 @@ from jaxtyping import Array, Float, Int
 from jaxce import (
     cluster_term as cluster_term,
     pair_term as pair_term,
+    table_term as table_term,
 )
 from jaxce.blocks import over_batch
 from jaxce.site_species import check_occupancy, is_allowed, swapped_codes

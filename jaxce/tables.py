@@ -205,12 +205,39 @@ class PairTerm:
 @typing.no_type_check
 @jax.tree_util.register_dataclass
 @dataclasses.dataclass(frozen=True, kw_only=True)
+class TableTerm:
+    """One look-up per centre in a table over the states of its environment, which the centre is part of.
+
+    A state is the species codes of the environment in mixed radix, the first slot the most significant. All centres
+    share the table; other kinds of centres are further terms. Environments are folded: a site that has several slots is
+    in the first of them, and the table has what that means for the others. State 0 has the energy 0, so that centres
+    which are padded cost no mask.
+
+    Attributes:
+        table: `[states]` eV, above that of state 0.
+        neighbours: `[centres, slots]` site in each slot; -1, which has the code 0, where empty.
+        centres: `[sites, touching]` the centres whose environment has the site.
+        shares: `[sites, touching, species]` what each species code adds to the state of that centre; 0 where padded,
+            and for codes that the site does not have.
+        num_species: number of species of each slot; static.
+    """
+
+    table: Float[Array, "*batch states"]
+    neighbours: Int[Array, "*batch centres slots"]
+    centres: Int[Array, "*batch sites touching"]
+    shares: Int[Array, "*batch sites touching species"]
+    num_species: tuple[int, ...] = dataclasses.field(metadata={"static": True})
+
+
+@typing.no_type_check
+@jax.tree_util.register_dataclass
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class Hamiltonian:
     """The energy of a supercell: a constant and a sum of terms.
 
     Attributes:
         constant: `[]` eV per supercell; float64 on the host, whatever the dtype of the terms.
-        terms: `ClusterTerm`s, `PairTerm`s: whatever `jaxce.terms` knows.
+        terms: `ClusterTerm`s, `PairTerm`s, `TableTerm`s: whatever `jaxce.terms` knows.
         species: the species of the sites.
         num_prims: `[]` prims in the supercell.
     """
