@@ -1,6 +1,7 @@
 """The command line."""
 
 import enum
+import importlib.metadata
 import pathlib
 from collections.abc import Sequence
 from typing import Annotated
@@ -8,6 +9,7 @@ from typing import Annotated
 import typer
 
 import jaxce
+from jaxce.convert_pickle import RISK, convert_pickle as write_converted_pickle
 from jaxce.demo import run_demo
 from jaxce.fit_command import ESTIMATORS, read_prim, run_fit
 
@@ -79,6 +81,33 @@ def fit(
         # What a user did wrong, without the traceback of a program that failed.
         typer.echo(f"error: {error}", err=True)
         raise typer.Exit(2) from error
+
+
+@app.command()
+def convert_pickle(
+    source: Annotated[
+        pathlib.Path,
+        typer.Argument(help="Pickle or joblib file: a linear model, a Pipeline, or a StandardScaler.", exists=True),
+    ],
+    target: Annotated[pathlib.Path, typer.Argument(help="Where the numbers go, as JSON.")],
+    i_trust_this_file: Annotated[
+        bool, typer.Option("--i-trust-this-file", help="Run the program that a pickle is.")
+    ] = False,
+    timeout: Annotated[float, typer.Option(min=1, help="Seconds for reading it.")] = 60.0,
+) -> None:
+    """Get the numbers out of a pickled scikit-learn model, at your own risk; a pickle can do anything that you can."""
+    if not i_trust_this_file:
+        typer.echo(f"error: {source} was not read. {RISK}", err=True)
+        raise typer.Exit(2)
+    try:
+        model = write_converted_pickle(source, target, timeout)
+    except ValueError as error:
+        typer.echo(f"error: {error}", err=True)
+        raise typer.Exit(2) from error
+    typer.echo(f"wrote {target}: {model.num_features} features of {model.source['class']}")
+    written_by, here = model.source["version"], importlib.metadata.version("scikit-learn")
+    if written_by != here:
+        typer.echo(f"warning: written by scikit-learn {written_by}, read by {here}: check some predictions", err=True)
 
 
 def _species(options: Sequence[str]) -> dict[str, list[str]]:

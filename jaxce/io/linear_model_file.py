@@ -39,6 +39,11 @@ class LinearModel:
         object.__setattr__(self, "coefficients", _numbers("coefficients", self.coefficients, 1))
         _numbers("intercept", self.intercept, 0)
 
+    @property
+    def num_features(self) -> int:
+        """Number of features."""
+        return len(self.coefficients)
+
 
 @dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
 class FeatureScaler:
@@ -64,6 +69,11 @@ class FeatureScaler:
             )
         if np.any(self.scale == 0):
             raise ValueError(f"`scale` must not be 0, but is for features {np.flatnonzero(self.scale == 0).tolist()}.")
+
+    @property
+    def num_features(self) -> int:
+        """Number of features."""
+        return len(self.mean)
 
 
 # The numbers of each kind, and how many axes they have.
