@@ -1,10 +1,33 @@
 """Structures and models from other programs."""
 
-from jaxce.fitting.linear_models import from_sklearn as from_sklearn
+from jaxce.io.casm import read_casm as read_casm
+from jaxce.io.linear_model_file import (
+    FeatureScaler as FeatureScaler,
+    LinearModel as LinearModel,
+    read_linear_model as read_linear_model,
+    write_linear_model as write_linear_model,
+)
+from jaxce.io.poscar import read_poscar as read_poscar, write_poscar as write_poscar
 from jaxce.io.pymatgen_json import (
     atoms_from_pymatgen as atoms_from_pymatgen,
     prim_from_pymatgen as prim_from_pymatgen,
 )
+from jaxce.io.sklearn_models import from_sklearn as from_sklearn
+from jaxce.io.structure_forms import as_atoms as as_atoms
 from jaxce.io.training_data import TrainingData as TrainingData, read_training_data as read_training_data
 
-__all__ = ["TrainingData", "atoms_from_pymatgen", "from_sklearn", "prim_from_pymatgen", "read_training_data"]
+__all__ = [
+    "FeatureScaler",
+    "LinearModel",
+    "TrainingData",
+    "as_atoms",
+    "atoms_from_pymatgen",
+    "from_sklearn",
+    "prim_from_pymatgen",
+    "read_casm",
+    "read_linear_model",
+    "read_poscar",
+    "read_training_data",
+    "write_linear_model",
+    "write_poscar",
+]
