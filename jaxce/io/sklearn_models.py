@@ -76,7 +76,7 @@ def _expansion_of_file(space: ClusterSpace, path: pathlib.Path) -> ClusterExpans
 
 
 def _pickle_refusal(path: pathlib.Path) -> str:
-    target = path.with_suffix(".json")
+    target = path.with_suffix(".numbers.json" if path.suffix == ".json" else ".json")
     command = f"jaxce convert-pickle --i-trust-this-file {shlex.quote(str(path))} {shlex.quote(str(target))}"
     return (
         f"{path} is a pickle: to read it is to run the program in it, which jaxce does not do. If you trust who made "
