@@ -73,7 +73,8 @@ TABLE = (
     ("io/icet_lattice.py",     "numpy spglib ase",          "lattice io"),
     ("io/skops_files.py",      "skops",                     ""),
     ("io/*.py",                "numpy scipy pandas ase",
-     "lattice atomic_files cluster_space build tables cluster_expansion energies fitting.linear_models io"),
+     "lattice atomic_files mixed_radix double_precision cluster_space build table_build tables cluster_expansion energies "
+     "fitting.linear_models io"),
     ("datasets/*.py",          "numpy pandas ase",          "lattice.prim cluster_space cluster_expansion datasets"),
 
     ("random_structures.py",   "numpy ase",                 "lattice.prim io.structure_forms sampling.compositions"),

@@ -7,6 +7,8 @@ from jaxce.io.linear_model_file import (
     read_linear_model as read_linear_model,
     write_linear_model as write_linear_model,
 )
+from jaxce.io.motif_model import MotifModel as MotifModel, read_motif_model as read_motif_model
+from jaxce.io.perovskite_lattice import DistanceWindows as DistanceWindows
 from jaxce.io.poscar import read_poscar as read_poscar, write_poscar as write_poscar
 from jaxce.io.pymatgen_json import (
     atoms_from_pymatgen as atoms_from_pymatgen,
@@ -17,8 +19,10 @@ from jaxce.io.structure_forms import as_atoms as as_atoms
 from jaxce.io.training_data import TrainingData as TrainingData, read_training_data as read_training_data
 
 __all__ = [
+    "DistanceWindows",
     "FeatureScaler",
     "LinearModel",
+    "MotifModel",
     "TrainingData",
     "as_atoms",
     "atoms_from_pymatgen",
@@ -26,6 +30,7 @@ __all__ = [
     "prim_from_pymatgen",
     "read_casm",
     "read_linear_model",
+    "read_motif_model",
     "read_poscar",
     "read_training_data",
     "write_linear_model",

@@ -6,14 +6,12 @@ from typing import Any
 import ase
 import numpy as np
 
-from jaxce.cluster_expansion import ClusterExpansion
 
-
-def check_model(expansion: ClusterExpansion, pairs: Iterable[tuple[ase.Atoms, Any]], tolerance: Any = 1e-6) -> float:
+def check_model(expansion: Any, pairs: Iterable[tuple[ase.Atoms, Any]], tolerance: Any = 1e-6) -> float:
     """The largest deviation of a model from known energies, eV per structure.
 
     Args:
-        expansion: the model.
+        expansion: the model: whatever has `energy_of`.
         pairs: structures and their energies, eV per structure, as the program gave them from which the model comes.
         tolerance: largest deviation that is accepted, eV per structure.
 
