@@ -10,7 +10,7 @@ import numpy as np
 
 from jaxce.cluster_expansion import ClusterExpansion
 from jaxce.cluster_space import ClusterSpace
-from jaxce.io.casm_basis import CasmOrbit, casm_coefficients, casm_orbits, casm_site_functions
+from jaxce.io.casm_basis import CasmOrbit, casm_coefficients, casm_orbits, casm_site_functions, is_described
 from jaxce.io.casm_orbits import orbit_coefficients, orbit_of_prototype, prototype_values, stacked_site_functions
 from jaxce.io.casm_prim import check_same_prim, prim_from_casm
 from jaxce.io.json_files import read_json
@@ -47,9 +47,13 @@ def read_casm(
             set; if prim, basis set and coefficients do not belong together; if the space group does not give the
             basis set's multiplicities; or if the model does not give the energies of `check`.
     """
-    crystal = _understood(prim, prim_from_casm)
-    prototypes, tables = _understood(basis, _basis_set, crystal)
-    coefficients = _understood(eci or basis, _coefficients_for, prototypes)
+    crystal = _understood(prim, read_json(prim), prim_from_casm)
+    content = read_json(basis)
+    prototypes, tables = _understood(basis, content, _basis_set, crystal)
+    if eci is None:
+        coefficients = _understood(basis, content, casm_coefficients)
+    else:
+        coefficients = _understood(eci, read_json(eci), _coefficients_for, prototypes)
     try:
         space, values = _space(crystal, prototypes, tables, coefficients)
     except ValueError as error:
@@ -58,7 +62,7 @@ def read_casm(
         "program": "CASM",
         "version": None,
         "file": str(basis),
-        "understood": _summary(crystal, prototypes, coefficients, pathlib.Path(eci or basis).name),
+        "understood": _summary(crystal, prototypes, coefficients, pathlib.Path(basis if eci is None else eci).name),
     }
     expansion = ClusterExpansion(space, values, {"source": source})
     if check is not None:
@@ -66,9 +70,8 @@ def read_casm(
     return expansion
 
 
-def _understood(path: _Path, reader: Callable[..., Any], *arguments: Any) -> Any:
+def _understood(path: _Path, content: Any, reader: Callable[..., Any], *arguments: Any) -> Any:
     """What a reader makes of the content of a file; its complaints name the file."""
-    content = read_json(path)
     try:
         return reader(content, *arguments)
     except ValueError as error:
@@ -86,13 +89,13 @@ def _basis_set(content: Any, prim: Prim) -> tuple[list[CasmOrbit], list[dict[int
 
 
 def _coefficients_for(content: Any, prototypes: Sequence[CasmOrbit]) -> dict[int, float]:
-    """The coefficients of a file, if they belong to the functions of the basis set."""
+    """The coefficients of a file of their own, if they belong to the functions of the basis set."""
     coefficients = casm_coefficients(content)
     functions = _functions_by_number(prototypes)
     unknown = sorted(set(coefficients) - set(functions))
     if unknown:
         raise ValueError(f"it has coefficients of the functions {unknown}, which the basis set does not have.")
-    if isinstance(content, Mapping):
+    if is_described(content):
         described = _functions_by_number(casm_orbits(content))
         differing = [number for number in coefficients if described[number] != functions[number]]
         if differing:
@@ -133,10 +136,12 @@ def _space(
 def _check_different(orbits: Sequence[Orbit]) -> None:
     if not orbits or orbits[0].order > 0:
         raise ValueError("the basis set has no constant (an orbit of the empty cluster).")
-    names = [(orbit.order, min(map(tuple, canonical_keys(orbit.clusters).tolist()))) for orbit in orbits]
-    repeated = [orbit.clusters[0].tolist() for place, orbit in enumerate(orbits) if names[place] in names[:place]]
-    if repeated:
-        raise ValueError(f"the basis set lists the orbit of {repeated[0]} twice.")
+    names = set()
+    for orbit in orbits:
+        name = min(map(tuple, canonical_keys(orbit.clusters).tolist()))
+        if name in names:
+            raise ValueError(f"the basis set lists the orbit of {orbit.clusters[0].tolist()} twice.")
+        names.add(name)
 
 
 def _summary(prim: Prim, prototypes: Sequence[CasmOrbit], coefficients: Mapping[int, float], name: str) -> list[str]:
@@ -144,7 +149,8 @@ def _summary(prim: Prim, prototypes: Sequence[CasmOrbit], coefficients: Mapping[
     count = sum(len(prototype.functions) for prototype in prototypes)
     used = [f.formula for prototype in prototypes for f in prototype.functions if coefficients.get(f.number)]
     lines = [
-        f"{prim}; species in the order of prim.json, site functions as the basis set lists them",
+        f"{prim}; species in the order of prim.json (of the first of equivalent sites)",
+        "site functions as the basis set lists them",
         f"{len(prototypes)} orbits of up to {max(orders)} points; their multiplicities are those of the space group",
         f"{len(coefficients)} of {count} functions have a coefficient in {name}; the others are zero",
         "coefficients are eV per prim, multiplicity contained; no reference energies are added",

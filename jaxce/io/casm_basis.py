@@ -9,13 +9,15 @@ import numpy as np
 from jaxce.io.casm_formulas import function_indices
 from jaxce.lattice.prim import Prim
 
+# No cell offset, multiplicity or number of a function is larger.
+_LARGEST = 10**6
+
 
 class CasmFunction(NamedTuple):
-    """A cluster function: its number, its formula on the prototype, and its coefficient (None if there is none)."""
+    """The number of a cluster function and its formula on the prototype."""
 
     number: int
     formula: str
-    eci: float | None
 
 
 class CasmOrbit(NamedTuple):
@@ -38,11 +40,9 @@ def casm_orbits(content: Any) -> list[CasmOrbit]:
     Raises:
         ValueError: if the content has another form, or the basis set is a local one or one of further variables.
     """
-    if not isinstance(content, Mapping) or not {"orbits", "cluster_functions"} & set(content):
-        keys = sorted(content) if isinstance(content, Mapping) else type(content).__name__
-        raise ValueError(f'a basis set of CASM has "orbits", or "cluster_functions" before CASM 1, but this is {keys}.')
+    parts = _parts(content)
     _check_periodic_occupation(content.get("bspecs") or {})
-    orbits = [_orbit(entry) for entry in content["orbits"]] if "orbits" in content else _flat_orbits(content)
+    orbits = [_orbit(part) for part in parts] if "orbits" in content else _flat_orbits(parts)
     found = [function.number for orbit in orbits for function in orbit.functions]
     if len(set(found)) != len(found):
         raise ValueError("two functions of the basis set have the same number.")
@@ -88,15 +88,29 @@ def casm_coefficients(content: Any) -> dict[int, float]:
     if isinstance(content, list):
         pairs = list(_listed_coefficients(content))
     else:
-        functions = [function for orbit in casm_orbits(content) for function in orbit.functions]
-        pairs = [(function.number, function.eci) for function in functions if function.eci is not None]
+        functions = [function for part in _parts(content) for function in part.get("cluster_functions", [part])]
+        pairs = [(_integer(f["linear_function_index"]), _number(f["eci"])) for f in functions if "eci" in f]
     if not pairs:
         raise ValueError(
-            'there are no coefficients: give a basis.json with "eci" values in it, or `eci=` a file of them.'
+            'it has no coefficients: give a basis set with "eci" values in it, or a file of them as `eci=`.'
         )
     if len(dict(pairs)) != len(pairs):
         raise ValueError("a function has two coefficients.")
     return dict(pairs)
+
+
+def is_described(content: Any) -> bool:
+    """Whether a file of coefficients also says of which functions they are."""
+    return isinstance(content, Mapping) and all("prototype" in part for part in _parts(content))
+
+
+def _parts(content: Any) -> list[Any]:
+    """The orbits of a file, or its functions before CASM 1."""
+    parts = content.get("orbits", content.get("cluster_functions")) if isinstance(content, Mapping) else None
+    if not isinstance(parts, list):
+        keys = sorted(content) if isinstance(content, Mapping) else type(content).__name__
+        raise ValueError(f'a basis set of CASM has "orbits", or "cluster_functions" before CASM 1, but this is {keys}.')
+    return parts
 
 
 def _check_periodic_occupation(specifications: Mapping[str, Any]) -> None:
@@ -114,20 +128,20 @@ def _orbit(entry: Mapping[str, Any]) -> CasmOrbit:
     functions = []
     for function in entry["cluster_functions"]:
         number = _integer(function["linear_function_index"])
-        functions.append(CasmFunction(number, _text(function[f"\\Phi_{{{number}}}"]), _eci(function)))
+        functions.append(CasmFunction(number, _text(function[f"\\Phi_{{{number}}}"])))
     return CasmOrbit(_sites(entry["prototype"]), _integer(entry["mult"]), functions)
 
 
-def _flat_orbits(content: Mapping[str, Any]) -> list[CasmOrbit]:
+def _flat_orbits(functions: Sequence[Mapping[str, Any]]) -> list[CasmOrbit]:
     """Orbits of a file before CASM 1, which repeats the prototype for each function."""
     orbits: dict[tuple[int, ...], CasmOrbit] = {}
-    for entry in content["cluster_functions"]:
+    for entry in functions:
         key = tuple(_integer(number) for number in entry["orbit"][:2])
         orbit = orbits.setdefault(key, CasmOrbit(_sites(entry["prototype"]), _integer(entry["mult"]), []))
         if not np.array_equal(orbit.sites, _sites(entry["prototype"])):
             raise ValueError(f"the functions of orbit {list(key)} have different prototypes.")
         number = _integer(entry["linear_function_index"])
-        orbit.functions.append(CasmFunction(number, _text(entry["prototype_function"]), _eci(entry)))
+        orbit.functions.append(CasmFunction(number, _text(entry["prototype_function"])))
     return list(orbits.values())
 
 
@@ -139,7 +153,7 @@ def _sites(prototype: Any) -> np.ndarray:
 
 
 def _integer(value: Any) -> int:
-    if isinstance(value, bool) or not isinstance(value, int):
+    if isinstance(value, bool) or not isinstance(value, int) or abs(value) > _LARGEST:
         raise ValueError(f"an integer was expected in the basis set, but {value!r:.80} came.")
     return value
 
@@ -148,10 +162,6 @@ def _text(value: Any) -> str:
     if not isinstance(value, str):
         raise ValueError(f"a formula was expected in the basis set, but {value!r:.80} came.")
     return value
-
-
-def _eci(function: Mapping[str, Any]) -> float | None:
-    return _number(function["eci"]) if "eci" in function else None
 
 
 def _number(value: Any) -> float:

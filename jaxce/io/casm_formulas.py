@@ -156,7 +156,10 @@ class _Parser:
         numerator, _, denominator = text.partition("/")
         if denominator and float(denominator) == 0:
             self._fail("it divides by zero")
-        return float(numerator) / float(denominator or 1)
+        ratio = float(numerator) / float(denominator or 1)
+        if not math.isfinite(ratio):
+            self._fail("a number is too large")
+        return ratio
 
     def _fail(self, reason: str) -> NoReturn:
         raise ValueError(f"the formula {self.text!r:.200} cannot be read: {reason}.")

@@ -1,6 +1,7 @@
 """From CASM's prototypes and formulas to orbits, cluster functions and coefficients."""
 
 import functools
+import math
 from collections.abc import Mapping, Sequence
 
 import numpy as np
@@ -17,6 +18,8 @@ _Tables = Sequence[Mapping[int, np.ndarray]]
 # Tables have twelve digits in older files, coefficients in formulas some more or less.
 _ROUNDING = 1e-6
 _CONSTANT = 1e-9
+# Arrangements of species on one cluster; ten points of four species have as many.
+_MOST_ARRANGEMENTS = 2**20
 
 
 def stacked_site_functions(prim: Prim, tables: _Tables) -> list[np.ndarray]:
@@ -74,7 +77,7 @@ def orbit_of_prototype(prim: Prim, group: SpaceGroup, prototype: CasmOrbit, num_
             "made with a subgroup (generating_group), another tolerance, or for another prim?"
         )
     own = np.argsort(keys[0])
-    permutations = own[np.searchsorted(keys[0][own], keys[np.all(names == names[0], axis=1)])]
+    permutations = np.unique(own[np.searchsorted(keys[0][own], keys[np.all(names == names[0], axis=1)])], axis=0)
     positions = (prim.frac_coords[sites[:, 0]] + sites[:, 1:]) @ prim.lattice
     diameter = float(np.linalg.norm(positions[:, None] - positions, axis=-1).max())
     return Orbit(clusters, diameter, _labelings(num_functions[sites[:, 0]], permutations))
@@ -87,11 +90,13 @@ def prototype_values(prototype: CasmOrbit, tables: _Tables, coefficients: Mappin
         ValueError: if a formula cannot be read or does not fit the prototype.
     """
     sites = prototype.sites[:, 0].tolist()
+    varying = [varying_functions(table) for table in tables]
     values = np.zeros([len(next(iter(tables[site].values()))) for site in sites])
     for function in prototype.functions:
         if coefficients.get(function.number):
             for term in parsed_formula(function.formula):
-                values += coefficients[function.number] * term.coefficient * _product(term.functions, sites, tables)
+                product = _product(term.functions, sites, tables, varying)
+                values += coefficients[function.number] * term.coefficient * product
     return values
 
 
@@ -126,6 +131,11 @@ def _check_points(prim: Prim, sites: np.ndarray) -> None:
             )
     if len(np.unique(sites, axis=0)) != len(sites):
         raise ValueError(f"the prototype {sites.tolist()} has the same point twice.")
+    if math.prod(len(prim.species[site]) for site in sites[:, 0]) > _MOST_ARRANGEMENTS:
+        raise ValueError(
+            f"a prototype has {len(sites)} points, too many: species can be arranged on it in more than "
+            f"{_MOST_ARRANGEMENTS} ways."
+        )
 
 
 def _labelings(num_functions: np.ndarray, permutations: np.ndarray) -> tuple[np.ndarray, ...]:
@@ -137,23 +147,24 @@ def _labelings(num_functions: np.ndarray, permutations: np.ndarray) -> tuple[np.
     return tuple(choices[lowest == name] + 1 for name in np.unique(lowest))
 
 
-def _product(functions: Sequence[SiteFunction], sites: list[int], tables: _Tables) -> np.ndarray:
+def _product(
+    functions: Sequence[SiteFunction], sites: list[int], tables: _Tables, varying: list[list[int]]
+) -> np.ndarray:
     """`[species of the first point, ...]` the product of site functions."""
     factors = [np.ones(len(next(iter(tables[site].values())))) for site in sites]
     for place, function in enumerate(functions):
         point = place if function.point is None else function.point
         if point >= len(sites):
             raise ValueError(f"a formula has a site function on point {point}, but its prototype has {len(sites)}.")
-        factors[point] = factors[point] * _values(function, sites[point], tables)
+        factors[point] = factors[point] * _values(function, sites[point], tables, varying)
     return functools.reduce(np.multiply.outer, factors, np.array(1.0))
 
 
-def _values(function: SiteFunction, site: int, tables: _Tables) -> np.ndarray:
+def _values(function: SiteFunction, site: int, tables: _Tables, varying: list[list[int]]) -> np.ndarray:
     """Values of a site function on a site.
 
     CASM 2 leaves out the number of the function where no site has two, and the sublattice where all sites agree.
     """
-    varying = [varying_functions(table) for table in tables]
     indices = function.indices
     if max(map(len, varying)) == 1 and len(indices) < 2:
         indices = (*(indices or (site,)), varying[site][0])

@@ -3,7 +3,6 @@
 import copy
 import json
 import pathlib
-import re
 
 import numpy as np
 import pytest
@@ -60,7 +59,6 @@ def test_energies_are_those_of_casm(name):
 def as_casm_1(basis, number_format=r"\phi_{{{0},{1}}}(s_{{{2}}})"):
     """The same basis set as CASM 1 writes it: functions from 0 without the constant, points named."""
     basis = copy.deepcopy(basis)
-    del basis["site_functions"][0]["asym_unit"]
     for entry in basis["site_functions"]:
         if "occ" in entry:
             site = entry["sublat"]
@@ -81,12 +79,10 @@ def _with_points(formula, points, number_format):
         return formula
     terms = []
     for term in parsed_formula(formula):
-        # The last index of CASM 2 is the function's, unless no site has two functions.
-        is_sole = formula.count(",") == 0 and not re.search(r"\{2\}|\{3\}", formula) and len(set(points)) > 1
-        numbers = [1 if is_sole or not f.indices else f.indices[-1] for f in term.functions]
-        product = "".join(
-            number_format.format(b, f - 1, n) for n, (b, f) in enumerate(zip(points, numbers, strict=True))
-        )
+        # Without an index in CASM 2, it is the sole function.
+        numbers = [function.indices[-1] if function.indices else 1 for function in term.functions]
+        factors = zip(points, numbers, range(len(points)), strict=True)
+        product = "".join(number_format.format(site, number - 1, point) for site, number, point in factors)
         terms.append(f"\\sqrt{{{round(term.coefficient**2 * 12)}/12}}{product}")
     return f"1({'+'.join(terms)})"
 
@@ -121,7 +117,7 @@ def _as_occupant_dof(site):
     return {"coordinate": site["coordinate"], "occupant_dof": site["occupants"]}
 
 
-@pytest.mark.parametrize("form", ["list", "basis set"])
+@pytest.mark.parametrize("form", ["list", "basis set", "coefficients only"])
 def test_coefficients_may_come_from_a_file_of_their_own(form, tmp_path):
     prim, basis = files("rocksalt_vacancy_occupation")
     bare = copy.deepcopy(basis)
@@ -133,7 +129,10 @@ def test_coefficients_may_come_from_a_file_of_their_own(form, tmp_path):
     ]
     with pytest.raises(ValueError, match="no coefficients"):
         read_contents(tmp_path, prim, bare)
-    found = read_contents(tmp_path, prim, bare, values if form == "list" else basis)
+    functions = [{"linear_function_index": number, "eci": value} for number, value in values]
+    only = {"orbits": [{"cluster_functions": functions}]}
+    eci = {"list": values, "basis set": basis, "coefficients only": only}[form]
+    found = read_contents(tmp_path, prim, bare, eci)
     expected = read_contents(tmp_path, prim, basis)
     np.testing.assert_array_equal(found.coefficients, expected.coefficients)
     doubled = read_contents(tmp_path, prim, basis, [[number, 2 * value] for number, value in values])
@@ -181,7 +180,7 @@ def _formula(basis, text):
 
 
 def _set(*path, to):
-    """A change of [prim, basis, eci] at a path of keys; as text it is the path."""
+    """A change at a path of keys into [prim, basis, eci]."""
 
     def change(contents):
         place = contents
@@ -227,6 +226,9 @@ CHANGES = {
     "no constant": (lambda contents: contents[BASIS]["orbits"].pop(0), "no constant"),
     "point": (_set(BASIS, "orbits", 1, "prototype", "sites", to=[[7, 0, 0, 0]]), "point on site 7"),
     "fraction": (_set(BASIS, "orbits", 1, "prototype", "sites", to=[[0.5, 0, 0, 0]]), "integer"),
+    "large integer": (_set(BASIS, "orbits", 1, "prototype", "sites", to=[[0, 0, 0, 10**30]]), "integer"),
+    "many points": (_set(BASIS, "orbits", 1, "prototype", "sites", to=[[0, i, 0, 0] for i in range(40)]), "too many"),
+    "far points": (_set(BASIS, "orbits", 1, "prototype", "sites", to=[[0, 0, 0, 0], [0, 2000, 0, 0]]), "cells"),
     "same point": (_set(BASIS, "orbits", 2, "prototype", "sites", to=[[0, 0, 0, 0]] * 2), "same point twice"),
     "formula": (_set(BASIS, "orbits", 1, "cluster_functions", 0, "\\Phi_{1}", to=1), "a formula was expected"),
     "coefficient": (_set(BASIS, "orbits", 1, "cluster_functions", 0, "eci", to="0.1"), "finite number"),

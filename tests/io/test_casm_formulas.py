@@ -53,6 +53,7 @@ def test_formulas_are_sums_of_products(text, expected):
         (r"\phi_{0,0}(s_{0}))", "the end was expected"),
         ("1.2.3", "behind another factor"),
         ("1/0", "divides by zero"),
+        ("1e999", "too large"),
         (r"\phi_{0,0}(s_{0})^{1/2}", "the power"),
         (r"\phi_{0,0}(s_{0})^99999999", "the power"),
         ("(" * 5000 + ")" * 5000, "deep"),
@@ -60,8 +61,8 @@ def test_formulas_are_sums_of_products(text, expected):
         ("1" * 100_001, "characters"),
     ],
     ids=[
-        "strain", "displacement", "code", "empty", "end", "open", "mixed", "closed", "digits", "zero", "root", "power",
-        "deep", "wide", "long",
+        "strain", "displacement", "code", "empty", "end", "open", "mixed", "closed", "digits", "zero", "large", "root",
+        "power", "deep", "wide", "long",
     ],
 )  # fmt: skip
 def test_other_formulas_are_refused(text, message):
