@@ -87,7 +87,9 @@ def fit(
 def convert_pickle(
     source: Annotated[
         pathlib.Path,
-        typer.Argument(help="Pickle or joblib file: a linear model, a Pipeline, or a StandardScaler.", exists=True),
+        typer.Argument(
+            help="Pickle or joblib file: a linear model, a Pipeline, or a StandardScaler.", exists=True, dir_okay=False
+        ),
     ],
     target: Annotated[pathlib.Path, typer.Argument(help="Where the numbers go, as JSON.")],
     i_trust_this_file: Annotated[

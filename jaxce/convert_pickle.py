@@ -44,6 +44,8 @@ def convert_pickle(source: pathlib.Path, target: pathlib.Path, timeout: float) -
     """
     if target.exists() and target.samefile(source):
         raise ValueError(f"{target} is the pickle itself: give the result another name.")
+    if not target.parent.is_dir():
+        raise ValueError(f"there is no folder {target.parent} for the result.")
     if source.stat().st_size > _LARGEST_PICKLE:
         raise ValueError(f"{source} is larger than {_LARGEST_PICKLE} bytes: it is no linear model.")
     description = _description(source, _unpickled(source, timeout))

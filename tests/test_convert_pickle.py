@@ -44,16 +44,19 @@ def converted(fitted):
     return conversion.model_of(description, "model.pkl")
 
 
-def test_a_pipeline_of_joblib_gets_folded_to_numbers(tmp_path):
+def test_a_pipeline_of_joblib_gets_folded_to_numbers(tmp_path, monkeypatch):
     fitted = make_pipeline(StandardScaler(), LassoCV(cv=3)).fit(FEATURES, ENERGIES)
-    joblib.dump(fitted, tmp_path / "model.joblib", compress=3)
+    with monkeypatch.context() as patch:
+        patch.setattr("sklearn.base.__version__", "1.2.0")
+        joblib.dump(fitted, tmp_path / "model.joblib", compress=3)
     outcome = convert("--i-trust-this-file", tmp_path / "model.joblib", tmp_path / "model.json")
-    assert (outcome.exit_code, outcome.stderr) == (0, "")
+    assert outcome.exit_code == 0, outcome.stderr
+    assert "warning: written by scikit-learn 1.2.0" in outcome.stderr
     assert "6 features of sklearn.pipeline.Pipeline" in outcome.stdout
     read = read_linear_model(tmp_path / "model.json")
     assert isinstance(read, LinearModel)
     np.testing.assert_allclose(FEATURES @ read.coefficients + read.intercept, fitted.predict(FEATURES), rtol=1e-13)
-    assert read.source["file"] == "model.joblib"
+    assert (read.source["file"], read.source["version"]) == ("model.joblib", "1.2.0")
 
 
 def test_coefficients_of_a_plain_model_are_its_own_to_the_last_bit():
@@ -188,8 +191,10 @@ def test_one_that_takes_too_long_or_crashes_is_ended(tmp_path):
         conversion.convert_pickle(source, target, 60.0)
 
 
-def test_the_pickle_is_not_overwritten_by_its_numbers(tmp_path):
+def test_a_result_that_cannot_be_written_is_refused_before_anything_runs(tmp_path):
     (tmp_path / "model.pkl").write_bytes(b"")
+    with pytest.raises(ValueError, match="there is no folder"):
+        conversion.convert_pickle(tmp_path / "model.pkl", tmp_path / "nowhere" / "model.json", 1.0)
     with pytest.raises(ValueError, match="is the pickle itself"):
         conversion.convert_pickle(tmp_path / "model.pkl", tmp_path / "model.pkl", 1.0)
 

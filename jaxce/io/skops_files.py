@@ -26,7 +26,6 @@ _TRUSTED_MODULES = (
     "sklearn.pipeline.",
 )
 _TRUSTED_LOADERS = {
-    "CachedNode",
     "DTypeNode",
     "DictNode",
     "JsonNode",
@@ -70,8 +69,10 @@ def read_estimator(path: str | os.PathLike) -> Any:
         raise ImportError(f"{path} needs skops to be read: pip install 'jaxce[skops]'.") from error
     content = _content(pathlib.Path(path))
     try:
-        refused = _untrusted(_schema(content))
-        refused |= set(skops.io.get_untrusted_types(data=content)) - set(_TRUSTED_BY_NAME)
+        # Ours first: skops does not see what is refused here.
+        refused = _untrusted(_schema(content)) or set(skops.io.get_untrusted_types(data=content)) - set(
+            _TRUSTED_BY_NAME
+        )
         if not refused:
             return skops.io.loads(content, trusted=list(_TRUSTED_BY_NAME))
     # skops promises no type of error for a file that it did not write.
