@@ -52,14 +52,7 @@ def read_atat(folder: str | os.PathLike[str], check: Iterable[tuple[Any, Any]] |
     lattice = read_lattice(folder / "lat.in")
     prim = atat_prim(lattice)
     clusters = read_clusters(folder / "clusters.out")
-    ecis = read_column(folder / "eci.out")
-    if len(ecis) != len(clusters):
-        raise ValueError(
-            f"{folder}: eci.out has {len(ecis)} numbers, but clusters.out has {len(clusters)} clusters: they are not "
-            "of the same fit."
-        )
-    if any(abs(eci) > _LARGEST for eci in ecis):
-        raise ValueError(f"{folder}: eci.out has a number larger than {_LARGEST:g} eV.")
+    ecis = _read_ecis(folder, len(clusters))
     space, places = space_of_clusters(prim, lattice, clusters)
     coefficients = np.zeros(space.num_correlations)
     multiplicities = space.multiplicities[places].tolist()
@@ -78,6 +71,18 @@ def read_atat(folder: str | os.PathLike[str], check: Iterable[tuple[Any, Any]] |
     if check is not None:
         check_model(expansion, check)
     return expansion
+
+
+def _read_ecis(folder: pathlib.Path, num_clusters: int) -> list[decimal.Decimal]:
+    ecis = read_column(folder / "eci.out")
+    if len(ecis) != num_clusters:
+        raise ValueError(
+            f"{folder}: eci.out has {len(ecis)} numbers, but clusters.out has {num_clusters} clusters: they are not "
+            "of the same fit."
+        )
+    if any(abs(eci) > _LARGEST for eci in ecis):
+        raise ValueError(f"{folder}: eci.out has a number larger than {_LARGEST:g} eV.")
+    return ecis
 
 
 def write_atat(folder: str | os.PathLike[str], expansion: ClusterExpansion) -> None:

@@ -6,14 +6,13 @@ import numpy as np
 
 from jaxce.cluster_space import ClusterSpace
 from jaxce.io.atat_files import AtatCluster, AtatLattice
+from jaxce.io.cluster_limits import check_reach
 from jaxce.io.labelled_clusters import LabelledClusters
 from jaxce.lattice.prim import Prim
 
 # A point this far (angstrom) from all sites is none of the lattice; files have four digits or more.
 _ON_A_SITE = 1e-2
 _SAME_DIAMETER = 1e-2
-# Sites within the longest cluster of one; pairs of them are a table.
-_MOST_NEIGHBOURS = 3000
 
 
 def space_of_clusters(
@@ -120,11 +119,5 @@ def _cutoffs(prim: Prim, placed: Sequence[tuple[np.ndarray, np.ndarray]]) -> dic
             positions = (prim.frac_coords[points[:, 0]] + points[:, 1:]) @ prim.lattice
             diameter = float(np.linalg.norm(positions[:, None] - positions[None], axis=-1).max())
             cutoffs[len(points)] = max(diameter, cutoffs.get(len(points), 0.0))
-    volume_per_site = abs(np.linalg.det(prim.lattice)) / len(prim.active_sites)
-    longest = max(cutoffs.values(), default=0.0)
-    if 4 / 3 * np.pi * longest**3 > _MOST_NEIGHBOURS * volume_per_site:
-        raise ValueError(
-            f"the longest cluster of clusters.out is {longest:.1f} angstrom long, and within that distance a site has "
-            f"more than {_MOST_NEIGHBOURS} neighbours; is the coordinate system of lat.in in angstrom?"
-        )
+    check_reach(prim, cutoffs)
     return cutoffs

@@ -5,6 +5,7 @@ import re
 import numpy as np
 
 from jaxce.io.atat_files import AtatLattice
+from jaxce.io.cluster_limits import check_prim_size
 from jaxce.lattice.prim import VACANCY, Prim
 from jaxce.lattice.symmetry import space_group
 
@@ -20,6 +21,7 @@ def atat_prim(lattice: AtatLattice) -> Prim:
     Raises:
         ValueError: if the cell is no primitive one, or two species of a site differ in their label only.
     """
+    check_prim_size(len(lattice.names))
     split = [tuple(split_label(name) for name in names) for names in lattice.names]
     species = [tuple(symbol for symbol, _ in names) for names in split]
     for place, names in enumerate(species):

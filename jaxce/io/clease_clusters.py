@@ -13,6 +13,7 @@ from typing import NamedTuple
 import numpy as np
 
 from jaxce.io.clease_settings import CleaseSettings
+from jaxce.io.cluster_limits import check_reach
 from jaxce.lattice.orbits import Orbit, build_orbits
 from jaxce.lattice.prim import Prim
 from jaxce.lattice.symmetry import space_group
@@ -74,6 +75,7 @@ def clease_orbits(settings: CleaseSettings) -> tuple[Orbit, ...]:
     stand_in = Prim(prim.lattice, prim.frac_coords, names, labels=["/".join(names) for names in prim.species])
     num_functions = np.where(settings.is_included, len(settings.functions) - 1, 0)
     group = space_group(stand_in)
+    check_reach(stand_in, dict(enumerate(settings.cutoffs, start=2)))
     orbits = build_orbits(stand_in, group, {}, num_functions)
     for order, cutoff in enumerate(settings.cutoffs, start=2):
         try:

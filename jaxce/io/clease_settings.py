@@ -8,6 +8,7 @@ import ase
 import ase.build
 import numpy as np
 
+from jaxce.io.cluster_limits import check_prim_size
 from jaxce.io.json_files import read_json
 from jaxce.lattice.prim import Prim
 from jaxce.lattice.site_basis import named_site_functions
@@ -83,6 +84,7 @@ def _settings(content: Mapping[str, Any]) -> CleaseSettings:
     version = _checked_version(content.get("clease_version"))
     basis_elements = _basis_elements(content)
     atoms = _prim_atoms(content, basis_elements)
+    check_prim_size(len(atoms))
     allowed = _allowed(atoms, basis_elements)
     includes_background = content.get("include_background_atoms", False)
     if not isinstance(includes_background, bool):
@@ -172,6 +174,8 @@ def _prim_atoms(content: Mapping[str, Any], basis_elements: list[list[str]]) -> 
 def _allowed(atoms: ase.Atoms, basis_elements: list[list[str]]) -> list[list[str]]:
     """Species of each site, sorted: sites may be equivalent though CLEASE's bases list them in another order."""
     by_first = {names[0]: sorted(names) for names in basis_elements}
+    if any(by_first[names[0]] != sorted(names) for names in basis_elements):
+        raise ValueError(f"two bases begin with the same element but hold others: {basis_elements}.")
     symbols = atoms.get_chemical_symbols()
     unknown = sorted(set(symbols) - set(by_first))
     if unknown or set(by_first) - set(symbols):

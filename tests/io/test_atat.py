@@ -320,9 +320,11 @@ def test_ecis_and_spectators_that_do_not_fit_are_refused(tmp_path):
         read_atat(folder_of(tmp_path, FCC, FCC_CLUSTERS, FCC_ECIS + "x\n"))
     with pytest.raises(ValueError, match="larger than 1e"):
         read_atat(folder_of(tmp_path, FCC, FCC_CLUSTERS, FCC_ECIS.replace("0.1", "1e99")))
-    far = "1\n0\n0\n\n6\n42\n2\n0 0 0\n10 0 0\n"
-    with pytest.raises(ValueError, match=r"longest cluster of clusters\.out is 42\.0 angstrom"):
+    far = "1\n0\n0\n\n6\n168\n2\n0 0 0\n40 0 0\n"
+    with pytest.raises(ValueError, match="too many clusters to list"):
         read_atat(folder_of(tmp_path, ROCKSALT, far, "1 2"))
+    with pytest.raises(ValueError, match="at most 1000 sites"):
+        read_atat(folder_of(tmp_path, ROCKSALT + "0 0 0 O\n" * 1000, ROCKSALT_CLUSTERS, ROCKSALT_ECIS))
     oxygen = ROCKSALT_CLUSTERS.replace("1\n0 0 0\n", "1\n0.5 0.5 0.5\n")
     with pytest.raises(ValueError, match="holds O alone"):
         read_atat(folder_of(tmp_path, ROCKSALT, oxygen, ROCKSALT_ECIS))

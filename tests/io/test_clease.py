@@ -131,6 +131,7 @@ def test_ecis_that_do_not_fit_are_refused(tmp_path, ecis, message):
         ({"prim_cell": None, "crystalstructure": "quasicrystal", "a": 3.2}, "Unknown structure: quasicrystal"),
         ({"concentration": {"basis_elements": [["Nb", "Nb"]]}}, "must list the symbols"),
         ({"concentration": {"basis_elements": [["Ti", "Nb", "V"]]}}, "must be the first elements"),
+        ({"concentration": {"basis_elements": [["Nb", "Ti"], ["Nb", "V"]]}}, "begin with the same element"),
         ({"concentration": {"basis_elements": [["Nb"]]}}, "at least two elements"),
         ({"concentration": {"basis_elements": [["Nb", "Ti"]]}}, r"those of \['Nb', 'Ti', 'V'\]"),
         ({"basis_func_type": {"name": "legendre"}}, "must be one of"),
@@ -146,6 +147,7 @@ def test_ecis_that_do_not_fit_are_refused(tmp_path, ecis, message):
         "unknown crystal",
         "species twice",
         "other first element",
+        "same first element",
         "one element",
         "other elements",
         "unknown basis",
@@ -162,6 +164,11 @@ def test_settings_that_cannot_be_understood_are_refused(changes, message):
 def test_a_cutoff_on_a_distance_is_refused():
     with pytest.raises(ValueError, match="rounding decided in CLEASE"):
         read_clease(CUAU_ECIS, CUAU_SETTINGS | {"max_cluster_dia": [3.8, 4.5, 4.5]})
+
+
+def test_a_cutoff_that_admits_millions_of_clusters_is_refused():
+    with pytest.raises(ValueError, match="too many clusters to list"):
+        read_clease(CUAU_ECIS, CUAU_SETTINGS | {"max_cluster_dia": [6.0, 4.5, 30.0]})
 
 
 def test_coordinates_with_few_digits_are_refused(tmp_path):
