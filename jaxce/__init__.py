@@ -1,5 +1,8 @@
 """jaxce: cluster expansions as pure, batched, differentiable JAX functions."""
 
+import importlib
+from typing import Any
+
 from jaxce import datasets as datasets, estimators as estimators, io as io, observables as observables
 from jaxce.build import (
     build_hamiltonian as build_hamiltonian,
@@ -47,7 +50,6 @@ from jaxce.lattice.enumeration import (
 )
 from jaxce.lattice.equivalence import canonical_key as canonical_key
 from jaxce.lattice.ewald import EwaldInteraction as EwaldInteraction
-from jaxce.lattice.ewald import EwaldInteraction as EwaldInteraction
 from jaxce.lattice.orbits import Orbit as Orbit
 from jaxce.lattice.prim import Prim as Prim
 from jaxce.lattice.structures import (
@@ -91,6 +93,14 @@ from jaxce.sampling.tempering import (
 from jaxce.tables import Batch as Batch, ClusterTables as ClusterTables, Hamiltonian as Hamiltonian
 
 __version__ = "0.1.0"
+
+
+def __getattr__(name: str) -> Any:
+    """`jaxce.torch`, which is imported when it is asked for, since PyTorch is optional."""
+    if name == "torch":
+        return importlib.import_module("jaxce.torch")
+    raise AttributeError(f"module 'jaxce' has no attribute {name!r}")
+
 
 __all__ = [
     "VCSGC",

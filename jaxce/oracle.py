@@ -166,10 +166,13 @@ class Oracle:
 
         Sites where the template has no atom come after its last.
         """
-        atoms = occupancy_to_ase(self.supercell, np.asarray(occupancy), keep_vacancies=True)
-        atoms.set_cell(self.template.cell)
-        atoms.set_positions(self._site_positions)
-        return atoms[self._site_order]
+        ideal, order = occupancy_to_ase(self.supercell, np.asarray(occupancy), keep_vacancies=True), self._site_order
+        atoms = ase.Atoms(
+            ideal.numbers[order], positions=self._site_positions[order], cell=self.template.cell, pbc=True
+        )
+        if "species" in ideal.arrays:
+            atoms.set_array("species", ideal.arrays["species"][order])
+        return atoms
 
     @functools.cached_property
     def _site_order(self) -> np.ndarray:

@@ -9,7 +9,7 @@ import jaxce
 
 torch = pytest.importorskip("torch")
 
-import jaxce.torch as bridge  # noqa: E402
+bridge = jaxce.torch
 
 
 @pytest.fixture(scope="module")
