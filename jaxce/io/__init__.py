@@ -15,6 +15,7 @@ from jaxce.io.pymatgen_json import (
     prim_from_pymatgen as prim_from_pymatgen,
 )
 from jaxce.io.sklearn_models import from_sklearn as from_sklearn
+from jaxce.io.smol import read_smol as read_smol
 from jaxce.io.structure_forms import as_atoms as as_atoms
 from jaxce.io.training_data import TrainingData as TrainingData, read_training_data as read_training_data
 
@@ -32,6 +33,7 @@ __all__ = [
     "read_linear_model",
     "read_motif_model",
     "read_poscar",
+    "read_smol",
     "read_training_data",
     "write_linear_model",
     "write_poscar",

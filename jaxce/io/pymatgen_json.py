@@ -101,7 +101,7 @@ def _site_species(site: Mapping[str, Any], place: int) -> dict[str, float]:
     """Occupation of each label on a site, in the order of the file."""
     species: dict[str, float] = {}
     for entry in site["species"]:
-        label, occupation = _label(entry), float(entry.get("occu", 1.0))
+        label, occupation = species_label(entry), float(entry.get("occu", 1.0))
         if label in species:
             raise ValueError(f"site {place} lists {label} twice.")
         if not occupation > 0:
@@ -119,7 +119,7 @@ def _as_text(species: Mapping[str, float]) -> str:
     return ", ".join(f"{label} {occupation:g}" for label, occupation in species.items()) or "none"
 
 
-def _label(entry: Mapping[str, Any]) -> str:
+def species_label(entry: Mapping[str, Any]) -> str:
     """The species as pymatgen prints it: no number for a charge of 1, two decimals for a fraction."""
     if entry["element"] in VACANCY_ALIASES:
         return VACANCY
