@@ -1,6 +1,12 @@
 """Structures and models from other programs."""
 
+from jaxce.io.atat import (
+    read_atat as read_atat,
+    read_atat_structure as read_atat_structure,
+    write_atat as write_atat,
+)
 from jaxce.io.casm import read_casm as read_casm
+from jaxce.io.clease import read_clease as read_clease
 from jaxce.io.linear_model_file import (
     FeatureScaler as FeatureScaler,
     LinearModel as LinearModel,
@@ -29,12 +35,16 @@ __all__ = [
     "atoms_from_pymatgen",
     "from_sklearn",
     "prim_from_pymatgen",
+    "read_atat",
+    "read_atat_structure",
     "read_casm",
+    "read_clease",
     "read_linear_model",
     "read_motif_model",
     "read_poscar",
     "read_smol",
     "read_training_data",
+    "write_atat",
     "write_linear_model",
     "write_poscar",
 ]
