@@ -7,6 +7,7 @@ from jaxce.io.atat import (
 )
 from jaxce.io.casm import read_casm as read_casm
 from jaxce.io.clease import read_clease as read_clease
+from jaxce.io.icet import read_icet as read_icet
 from jaxce.io.linear_model_file import (
     FeatureScaler as FeatureScaler,
     LinearModel as LinearModel,
@@ -39,6 +40,7 @@ __all__ = [
     "read_atat_structure",
     "read_casm",
     "read_clease",
+    "read_icet",
     "read_linear_model",
     "read_motif_model",
     "read_poscar",
