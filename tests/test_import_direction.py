@@ -80,6 +80,9 @@ TABLE = (
     ("random_structures.py",   "numpy ase",                 "lattice.prim io.structure_forms sampling.compositions"),
     ("oracle.py",              "numpy jax ase",
      "lattice build tables cluster_expansion double_precision energies io.structure_forms"),
+    ("diffusion/*.py",         "numpy scipy ase jax jaxtyping h5py",
+     "lattice tables site_species blocks energies terms build cluster_expansion double_precision correlation_vectors "
+     "sampling io.structure_forms diffusion"),
     ("calculator.py",          "ase",                       "cluster_expansion oracle"),
     # A program of its own, which no file imports.
     ("unpickling.py",          "numpy joblib",              ""),

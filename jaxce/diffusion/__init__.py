@@ -1,0 +1,1 @@
+"""What a generative model of disordered crystals needs beside its network."""
