@@ -44,18 +44,10 @@ class CleaseSettings(NamedTuple):
 
         Every site has the functions of all elements, so on a site with few species they are linearly dependent.
         """
-        columns = [[self.elements.index(name) for name in names] for names in self._names()]
         return tuple(
-            self.functions[:, chosen] if included else np.ones((1, len(chosen)))
-            for chosen, included in zip(columns, self.is_included, strict=True)
-        )
-
-    def _names(self) -> list[tuple[str, ...]]:
-        """The species of included sites; one of the elements for the others, which have one species and no function."""
-        return [
-            names if included else self.elements[:1]
+            self.functions[:, [self.elements.index(name) for name in names]] if included else np.ones((1, len(names)))
             for names, included in zip(self.prim.species, self.is_included, strict=True)
-        ]
+        )
 
 
 def read_clease_settings(source: str | os.PathLike[str] | Mapping[str, Any]) -> CleaseSettings:
