@@ -37,11 +37,12 @@ def _relaxed_energy(term: TableTerm, probabilities: Float[Array, "batch sites sp
     half = (len(term.num_species) + 1) // 2
     rows, columns = (int(np.prod(part)) for part in (term.num_species[:half], term.num_species[half:]))
 
-    # Not kept for gradients but made again: a number for each state of half a environment, centre and structure.
+    # Not kept for gradients but made again: a number for each state of half an environment, centre and structure.
     @jax.checkpoint
     def of_block(probabilities):
         slots = _slot_probabilities(term, probabilities)
-        upper, lower = _state_probabilities(slots[:half]), _state_probabilities(slots[half:])
+        certain = jnp.ones_like(slots[0][:1])
+        upper, lower = (_state_probabilities(certain, part) for part in (slots[:half], slots[half:]))
         means = jnp.dot(term.table.reshape(rows, columns), lower, precision="highest")
         of_centres = jnp.sum(upper * means, axis=0)
         return pairwise_sum(of_centres.reshape(len(term.neighbours), -1))
@@ -137,7 +138,9 @@ def _slot_probabilities(
     return [jnp.moveaxis(slot, 1, 0).reshape(slot.shape[1], -1) for slot in slots]
 
 
-def _state_probabilities(slots: list[Float[Array, "_species columns"]]) -> Float[Array, "states columns"]:
-    """Probability of each state of some slots."""
+def _state_probabilities(
+    certain: Float[Array, "one columns"], slots: list[Float[Array, "_species columns"]]
+) -> Float[Array, "states columns"]:
+    """Probability of each state of some slots; of none there is one state, which is certain."""
     joint = lambda states, slot: (states[:, None] * slot[None]).reshape(-1, slot.shape[-1])
-    return functools.reduce(joint, slots)
+    return functools.reduce(joint, slots, certain)

@@ -3,12 +3,13 @@
 import os
 import pathlib
 import shlex
-from typing import Any
 
 import numpy as np
 
+from jaxce.fitting.linear_models import folded_predictions
 from jaxce.io.json_files import read_json
 from jaxce.io.linear_model_file import FeatureScaler, LinearModel, read_linear_model
+from jaxce.io.skops_files import read_estimator
 
 # A B site, its six B and six O neighbours; then those A neighbours that the file lists.
 NUM_CODED = 13
@@ -77,18 +78,20 @@ def _numbers(path: str | os.PathLike) -> LinearModel | FeatureScaler:
 
 
 def _numbers_of_estimator(path: pathlib.Path) -> LinearModel | FeatureScaler:
-    # Optional: imports skops.
-    from jaxce.io.skops_files import read_estimator
-
-    estimator: Any = read_estimator(path)
-    source = {"file": path.name, "class": type(estimator).__name__}
-    if hasattr(estimator, "coef_"):
-        coefficients, intercept = np.ravel(estimator.coef_), float(np.squeeze(estimator.intercept_))
-        return LinearModel(coefficients=coefficients, intercept=intercept, source=source)
-    if hasattr(estimator, "scale_"):
+    estimator = read_estimator(path)
+    name = type(estimator).__name__
+    source = {"file": path.name, "class": name}
+    if name == "StandardScaler":
         count = estimator.n_features_in_
         # None where it does not centre, or does not scale.
         mean = np.zeros(count) if estimator.mean_ is None else estimator.mean_
         scale = np.ones(count) if estimator.scale_ is None else estimator.scale_
         return FeatureScaler(mean=mean, scale=scale, source=source)
-    raise ValueError(f"{path} holds a {type(estimator).__name__}, which is neither a linear model nor a scaler.")
+    if hasattr(estimator, "predict"):
+        count = estimator.n_features_in_
+        probes = np.random.default_rng(0).uniform(-1, 1, size=(8, count))
+        predictions = np.ravel(estimator.predict(np.vstack([np.zeros(count), np.eye(count), probes])))
+        stored = getattr(estimator, "coef_", None), getattr(estimator, "intercept_", None)
+        coefficients, intercept = folded_predictions(name, predictions, probes, stored)
+        return LinearModel(coefficients=coefficients, intercept=intercept, source=source)
+    raise ValueError(f"{path} holds a {name}, which is neither a linear model nor a StandardScaler.")

@@ -13,6 +13,7 @@ from jaxce.double_precision import double_precision
 from jaxce.energies import energy
 from jaxce.io.model_check import check_model
 from jaxce.io.motif_files import NUM_CODED, read_linear_weights, read_motifs
+from jaxce.io.motif_species import canonical_name, named_sublattices
 from jaxce.io.motif_states import motif_of_states
 from jaxce.io.perovskite_lattice import (
     WINDOWS,
@@ -23,12 +24,13 @@ from jaxce.io.perovskite_lattice import (
     species_of_atoms,
 )
 from jaxce.io.structure_forms import as_atoms
-from jaxce.lattice.prim import VACANCY, VACANCY_ALIASES, Prim
+from jaxce.lattice.prim import Prim
 from jaxce.lattice.structures import map_structure
 from jaxce.lattice.supercell import Supercell
 from jaxce.table_build import EnvironmentTable, build_table_hamiltonian
 from jaxce.tables import Hamiltonian
 
+# States of an environment; three species on the B and two on the O sites have 140 000.
 _LARGEST_TABLE = 2**22
 
 
@@ -120,11 +122,11 @@ def read_motif_model(
         ValueError: if a file is a pickle, is damaged or does not fit the others, if the template is no perovskite, if
             there are several species on its A sites, or if an energy of `check` is another one.
     """
-    names = [_canonical(name) for name in species]
+    names = [canonical_name(name) for name in species]
     motifs = read_motifs(cluster_file, len(names))
     atoms = as_atoms(template)
-    sublattices, how = _named_sublattices(atom_ind_group, names, species_of_atoms(atoms), motifs)
-    counted = tuple(_canonical(name) for name in counted_species)
+    sublattices, how = named_sublattices(atom_ind_group, names, species_of_atoms(atoms), motifs)
+    counted = tuple(canonical_name(name) for name in counted_species)
     weights, constant = read_linear_weights(model_file, scaler_file, len(motifs) + 2)
     mapping = perovskite_mapping(atoms, sublattices, windows)
     energies, understood = _environment_energies(motifs, names, sublattices, counted, weights, opposite)
@@ -149,62 +151,6 @@ def read_motif_model(
     return model
 
 
-def _canonical(name: Any) -> str:
-    return VACANCY if name in VACANCY_ALIASES else str(name)
-
-
-def _named_sublattices(
-    atom_ind_group: Sequence[Sequence[int | str]], names: list[str], of_atoms: list[str], motifs: np.ndarray
-) -> tuple[tuple[tuple[str, ...], ...], str]:
-    """Species of A, B and O by name, and how the ids were read."""
-    groups = [list(group) for group in atom_ind_group]
-    entries = [entry for group in groups for entry in group]
-    if len(groups) != 3 or not all(groups) or len(set(entries)) != len(entries):
-        raise ValueError(
-            "`atom_ind_group` must hold the species of the A, the B and the O sublattice, such as [[0], [1, 2], "
-            f"[3, 4]] or [['Sr'], ['Ti', 'Fe'], ['O', 'VO']], each once, but is {atom_ind_group!r}."
-        )
-    if all(isinstance(entry, str) for entry in entries):
-        readings = {"given by name": tuple(tuple(map(_canonical, group)) for group in groups)}
-    else:
-        in_file_order = [_canonical(name) for name in dict.fromkeys(of_atoms)]
-        orders = {"ids are those of `species`": names, "ids are in the template's order": in_file_order}
-        readings = {how: _translated(groups, order) for how, order in orders.items()}
-    fitting = {how: r for how, r in readings.items() if r is not None and _fits_motifs(r, names, motifs)}
-    # The order within a group is of no matter.
-    if len({tuple(frozenset(group) for group in reading) for reading in fitting.values()}) != 1:
-        raise ValueError(_no_reading(readings, fitting, names, motifs))
-    how = next(iter(fitting))
-    return fitting[how], how
-
-
-def _translated(groups: list[list[Any]], order: list[str]) -> tuple[tuple[str, ...], ...] | None:
-    """Names of ids in an order; None if there are no such ids."""
-    if not all(type(entry) is int and 0 <= entry < len(order) for group in groups for entry in group):
-        return None
-    return tuple(tuple(order[entry] for entry in group) for group in groups)
-
-
-def _in_motifs(names: list[str], motifs: np.ndarray) -> list[set[str]]:
-    """Species that motifs have on A, B and O sites."""
-    parts = (motifs[:, NUM_CODED:], motifs[:, :7], motifs[:, 7:NUM_CODED])
-    return [{names[i] for i in np.unique(part)} for part in parts]
-
-
-def _fits_motifs(reading: tuple[tuple[str, ...], ...], names: list[str], motifs: np.ndarray) -> bool:
-    return all(found <= set(group) for found, group in zip(_in_motifs(names, motifs), reading, strict=True))
-
-
-def _no_reading(readings: Mapping[str, Any], fitting: Mapping[str, Any], names: list[str], motifs: np.ndarray) -> str:
-    found = " | ".join("/".join(sorted(group)) for group in _in_motifs(names, motifs))
-    listed = "; ".join(f"{how}: {reading or 'no such ids'}" for how, reading in readings.items())
-    problem = "can be read in several ways" if fitting else "does not fit the motifs"
-    return (
-        f"`atom_ind_group` {problem}, which have {found} on A | B | O sites ({listed}): give names, such as "
-        "[['Sr'], ['Ti', 'Fe'], ['O', 'VO']], and in `species` the name of each id of the motif file."
-    )
-
-
 def _environment_energies(
     motifs: np.ndarray,
     names: list[str],
@@ -214,20 +160,8 @@ def _environment_energies(
     opposite: Any,
 ) -> tuple[np.ndarray, list[str]]:
     """Energy of a B site for each state of its environment (eV, 13 axes), and what was understood."""
-    a_species, b_species, o_species = sublattices
-    if len(a_species) > 1:
-        raise ValueError(
-            f"the A sites hold {'/'.join(a_species)}, but a motif lists {motifs.shape[1] - NUM_CODED} of their species "
-            "without saying where they are, on which the 48 operations of O_h cannot act: only models with one species "
-            "on the A sites can be read."
-        )
-    if counted[0] not in b_species or counted[1] not in o_species:
-        raise ValueError(
-            f"`counted_species` must be one of {list(b_species)} and one of {list(o_species)}, but is {counted}."
-        )
-    num_species = (len(b_species),) * 7 + (len(o_species),) * 6
-    if np.prod(num_species, dtype=np.float64) > _LARGEST_TABLE:
-        raise ValueError(f"environments with {num_species} species have too many states for a table.")
+    _, b_species, o_species = sublattices
+    num_species = _checked_numbers(sublattices, counted, motifs.shape[1] - NUM_CODED)
     code_of_id = [[group.index(n) if n in group else -1 for n in names] for group in (b_species, o_species)]
     codes = np.concatenate([np.array(code_of_id[0])[motifs[:, :7]], np.array(code_of_id[1])[motifs[:, 7:NUM_CODED]]], 1)
     motif, pairs = motif_of_states(codes, num_species, opposite)
@@ -243,3 +177,22 @@ def _environment_energies(
         f"{energies.size} states of a B site, of which {np.sum(motif < 0)} are in no motif",
         f"opposite directions of a motif: {pairs}, " + ("found from the motifs" if opposite is None else "as given"),
     ]
+
+
+def _checked_numbers(sublattices: Sequence[Sequence[str]], counted: Sequence[str], num_a: int) -> tuple[int, ...]:
+    """Number of species of each site of an environment."""
+    a_species, b_species, o_species = sublattices
+    if len(a_species) > 1:
+        raise ValueError(
+            f"the A sites hold {'/'.join(a_species)}, but a motif lists {num_a} of their species without saying where "
+            "they are, on which the 48 operations of O_h cannot act: only models with one species on the A sites can "
+            "be read."
+        )
+    if counted[0] not in b_species or counted[1] not in o_species:
+        raise ValueError(
+            f"`counted_species` must be one of {list(b_species)} and one of {list(o_species)}, but is {counted}."
+        )
+    num_species = (len(b_species),) * 7 + (len(o_species),) * 6
+    if np.prod(num_species, dtype=np.float64) > _LARGEST_TABLE:
+        raise ValueError(f"environments with {num_species} species have too many states for a table.")
+    return num_species

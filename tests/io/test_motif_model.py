@@ -11,6 +11,7 @@ import pytest
 import jaxce
 import motifs
 from jaxce.io import read_motif_model, read_poscar
+from jaxce.io.motif_files import read_linear_weights
 from jaxce.io.motif_states import octahedral_permutations
 
 IDS = [[0], [1, 2], [3, 4]]
@@ -202,6 +203,27 @@ def test_pickles_are_refused_and_name_the_command(files, tmp_path):
     for arguments in ((path, *files[0][1:]), (files[0][0], path, files[0][2])):
         with pytest.raises(ValueError, match=r"jaxce convert-pickle --i-trust-this-file .*lasso.pkl .*lasso.json"):
             read_motif_model(*arguments, IDS, motifs.template((2, 2, 2)))
+
+
+def test_models_in_files_of_skops_are_the_same(files, tmp_path):
+    skops = pytest.importorskip("skops.io")
+    # With skops only, as scikit-learn takes long to import.
+    from sklearn.linear_model import LinearRegression
+    from sklearn.preprocessing import MinMaxScaler, StandardScaler
+
+    features = np.random.default_rng(0).poisson(2.0, size=(600, 442)).astype(float)
+    scaler = StandardScaler().fit(features)
+    linear = LinearRegression().fit(scaler.transform(features), features @ np.arange(442.0))
+    paths = [tmp_path / f"{n}.skops" for n in range(3)]
+    for path, estimator in zip(paths, (linear, scaler, MinMaxScaler().fit(features)), strict=True):
+        skops.dump(estimator, path)
+    weights, constant = read_linear_weights(*paths[:2], 442)
+    np.testing.assert_allclose(weights, np.arange(442), rtol=0, atol=1e-7)
+    assert constant == pytest.approx(0, abs=1e-6)
+    with pytest.raises(ValueError, match="MinMaxScaler, which is neither"):
+        read_linear_weights(paths[0], paths[2], 442)
+    model = read_motif_model(*paths[:2], files[0][2], IDS, motifs.template((2, 2, 2)))
+    assert "440 motifs" in repr(model)
 
 
 def test_files_that_do_not_fit_each_other_are_refused(files, tmp_path):
