@@ -1,6 +1,7 @@
 """The orbits and site functions of smol's files."""
 
 import itertools
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -15,6 +16,10 @@ from jaxce.lattice.symmetry import SpaceGroup, space_group
 _SITE_TOLERANCE = 0.05
 # Operations per lattice point: where there are spins, pymatgen lists each rotation twice, once with time reversed.
 _MOST_ROTATIONS = 96
+# Of a rotation in fractional coordinates; a cell would have to be very skewed.
+_LARGEST_ENTRY = 1000
+# A cluster with more is not listed.
+_MOST_LABELINGS = 10**5
 
 
 def numbers(values: Any, what: str, last_axes: tuple[int, ...]) -> np.ndarray:
@@ -39,17 +44,18 @@ def read_operations(prim: Prim, operations: Sequence[Mapping[str, Any]]) -> Spac
     if not 0 < len(operations) <= _MOST_ROTATIONS * prim.num_sites:
         raise ValueError(f"a cell with {prim.num_sites} sites cannot have {len(operations)} symmetry operations.")
     matrices = numbers([operation["matrix"] for operation in operations], "symmetry operations", (4, 4))
-    rotations = np.round(matrices[:, :3, :3]).astype(np.int64)
-    if np.abs(rotations - matrices[:, :3, :3]).max() > 1e-3 or np.any(np.abs(np.linalg.det(rotations)) != 1):
+    rounded = np.round(matrices[:, :3, :3])
+    is_integer = np.abs(rounded - matrices[:, :3, :3]).max() < 1e-3 and np.abs(rounded).max() < _LARGEST_ENTRY
+    if not is_integer or not np.allclose(np.abs(np.linalg.det(rounded)), 1):
         raise ValueError("the symmetry operations must be integer rotations of fractional coordinates.")
+    rotations = rounded.astype(np.int64)
     images = prim.frac_coords @ np.swapaxes(rotations, 1, 2) + matrices[:, None, :3, 3]
     points = lattice_points(prim, images)
     site_map = points[..., 0]
-    for row in site_map:
-        if len(set(row)) < len(row) or any(
-            prim.species[i] != names for i, names in zip(row, prim.species, strict=True)
-        ):
-            raise ValueError("a symmetry operation of the file does not map sites onto sites with the same species.")
+    species_of = np.array([prim.species.index(names) for names in prim.species])
+    is_permutation = np.all(np.sort(site_map, axis=1) == np.arange(prim.num_sites))
+    if not is_permutation or np.any(species_of[site_map] != species_of):
+        raise ValueError("a symmetry operation of the file does not map sites onto sites with the same species.")
     group = SpaceGroup(rotations, site_map, points[..., 1:])
     # Environments are shared by what the prim's own symmetry makes equivalent.
     if not _keys(space_group(prim)) <= _keys(group):
@@ -112,9 +118,10 @@ def read_orbits(
         orbits.append(orbit)
         for table, sites in zip(tables, orbit.clusters[:, :, 0].T, strict=True):
             for site in set(sites.tolist()):
-                if found[site] is not None and not np.array_equal(found[site], table):
+                before = table if found[site] is None else found[site]
+                if before.shape != table.shape or not np.allclose(before, table, rtol=0, atol=1e-10):
                     raise ValueError(f"the orbits of the file have different functions on site {site}.")
-                found[site] = table
+                found[site] = before
     # A site that is in no orbit has the constant alone.
     return [np.ones((1, len(s))) if table is None else table for s, table in zip(species, found, strict=True)], orbits
 
@@ -141,13 +148,15 @@ def _labelings(
     entry: Mapping[str, Any], tables: Sequence[np.ndarray], base: np.ndarray, images: np.ndarray
 ) -> tuple[np.ndarray, ...]:
     """The functions of an orbit, as stored: some may have been removed. Old files do not store them."""
+    permutations = _permutations(images, point_keys(base))
     functions = entry.get("_bit_combos")
     if functions is None:
-        functions = _regenerated_labelings(entry["bits"], _permutations(images, point_keys(base)))
-    return tuple(_checked_labelings(rows, [len(table) - 1 for table in tables]) for rows in functions)
+        functions = _regenerated_labelings(entry["bits"], permutations)
+    num_functions = [len(table) - 1 for table in tables]
+    return tuple(_checked_labelings(rows, num_functions, permutations) for rows in functions)
 
 
-def _checked_labelings(rows: Any, num_functions: Sequence[int]) -> np.ndarray:
+def _checked_labelings(rows: Any, num_functions: Sequence[int], permutations: np.ndarray) -> np.ndarray:
     """`[labelings, order]` site functions from 1; smol counts from 0, without the constant."""
     labelings = np.array(rows)
     is_table = labelings.ndim == 2 and labelings.shape[1] == len(num_functions) and len(labelings) > 0
@@ -155,6 +164,10 @@ def _checked_labelings(rows: Any, num_functions: Sequence[int]) -> np.ndarray:
         raise ValueError(f"the labelings of a cluster of {len(num_functions)} points came as {rows}.")
     if np.any(labelings < 0) or np.any(labelings >= np.array(num_functions)):
         raise ValueError(f"the labelings {rows} name functions that sites with {list(num_functions)} do not have.")
+    listed = set(map(tuple, labelings.tolist()))
+    # Each image of the cluster is listed in one of several orders, all of which must give the same.
+    if any(set(map(tuple, labelings[:, p].tolist())) != listed for p in permutations):
+        raise ValueError(f"symmetry makes labelings equivalent to {rows} that are not among them.")
     return labelings.astype(np.int64) + 1
 
 
@@ -166,6 +179,8 @@ def _permutations(keys: np.ndarray, own: np.ndarray) -> np.ndarray:
 
 def _regenerated_labelings(bits: Sequence[Sequence[int]], permutations: np.ndarray) -> list[list[tuple[int, ...]]]:
     """Classes of equivalent labelings in smol's order, for old files that do not store them."""
+    if math.prod(map(len, bits)) > _MOST_LABELINGS:
+        raise ValueError(f"a cluster of {len(bits)} points has more than {_MOST_LABELINGS} labelings.")
     classes: list[list[tuple[int, ...]]] = []
     seen: set[tuple[int, ...]] = set()
     for labeling in itertools.product(*bits):

@@ -270,6 +270,17 @@ def _point_twice(document):
     orbit["sites"][1] = orbit["sites"][0]
 
 
+def _half_a_function(document):
+    functions = [f for orbit in document[SUBSPACE]["orbits"]["2"] for f in orbit["_bit_combos"] if len(f) == 2]
+    functions[0].pop()
+
+
+def _many_labelings(document):
+    orbit = document[SUBSPACE]["orbits"]["1"][0]
+    del orbit["_bit_combos"]
+    orbit["bits"] = [list(range(10**5 + 1))]
+
+
 BAD = {
     "another class": (_set("@class", "ClusterExpansionProcessor"), "holds ClusterExpansionProcessor"),
     "another subspace": (_set(SUBSPACE, "@class", "LocalSubspace"), "'LocalSubspace', which jaxce does not know"),
@@ -301,6 +312,7 @@ BAD = {
     "fewer operations": (lambda d: d[SUBSPACE].update(symops=d[SUBSPACE]["symops"][:1]), "they lack some of the 48"),
     "no group": (lambda d: d[SUBSPACE]["symops"].append(d[SUBSPACE]["symops"][1]), "are no group"),
     "no rotation": (_set(SUBSPACE, "symops", 3, "matrix", 0, 0, 0.5), "integer rotations"),
+    "a huge rotation": (_set(SUBSPACE, "symops", 3, "matrix", 0, 0, 1e300), "integer rotations"),
     "a shift off the sites": (_set(SUBSPACE, "symops", 3, "matrix", 0, 3, 0.2), "away from every site"),
     "a shift onto other species": (
         _set(SUBSPACE, "symops", 0, "matrix", [[1, 0, 0, 0.5], [0, 1, 0, 0.5], [0, 0, 1, 0.5], [0, 0, 0, 1]]),
@@ -317,6 +329,8 @@ BAD = {
     "labelings of text": (_set(*POINT, "_bit_combos", [[["0"]]]), "labelings of a cluster of 1 points"),
     "labelings for more points": (_set(*POINT, "_bit_combos", [[[0, 0]]]), "labelings of a cluster of 1 points"),
     "no labelings": (_set(*POINT, "_bit_combos", [[]]), "labelings of a cluster of 1 points"),
+    "labelings that symmetry completes": (_half_a_function, "symmetry makes labelings equivalent"),
+    "too many labelings": (_many_labelings, "more than 100000 labelings"),
     "a table of another size": (_set(*POINT, "site_bases", 0, "func_array", [[1.0], [1.0]]), "func_array must be"),
     "no constant": (lambda d: d[SUBSPACE]["orbits"]["1"][0]["site_bases"][0]["func_array"].reverse(), "constant 1"),
     "another basis": (_set(*POINT, "site_bases", 0, "@class", "SpinBasis"), "'SpinBasis' is unknown"),
