@@ -12,6 +12,7 @@ import numpy as np
 from jaxce.cluster_expansion import ClusterExpansion
 from jaxce.cluster_space import ClusterSpace
 from jaxce.io.icet_archive import StoredModel, read_archive
+from jaxce.io.icet_history import with_history
 from jaxce.io.icet_lattice import allowed_species, primitive_lattice, read_structure
 from jaxce.io.icet_orbits import icet_orbits
 from jaxce.io.icet_representatives import depends_on_representative
@@ -65,7 +66,7 @@ def _rebuilt(stored: StoredModel, name: str) -> tuple[ClusterExpansion, str]:
         raise ValueError(f"no site of {prim} may hold more than one species, so there is nothing to expand.")
     orbits, ties = icet_orbits(prim, group, stored.cutoffs, stored.position_tolerance)
     doubts = _doubts(orbits, ties)
-    space = _with_history(_space(prim, orbits, stored.cutoffs), stored.history)
+    space = with_history(_space(prim, orbits, stored.cutoffs), stored.history)
     if len(stored.parameters) != space.num_correlations:
         raise ValueError(
             f"it has {len(stored.parameters)} parameters, but its cluster space has {space.num_correlations} "
@@ -91,24 +92,6 @@ def _space(prim: Prim, orbits: Sequence[Orbit], cutoffs: Sequence[float]) -> Clu
         "orthonormal": False,
     }
     return ClusterSpace.from_orbits(prim, prim_site_functions(prim, "trigonometric"), [empty, *orbits], metadata)
-
-
-def _with_history(space: ClusterSpace, history: Iterable[tuple[str, Any]]) -> ClusterSpace:
-    """The space after icet's prunings and mergers, one after the other; its orbits are counted from the point on."""
-    for kind, what in history:
-        try:
-            if kind == "prune":
-                space = space.without_orbits(index + 1 for index in what)
-            else:
-                space = space.with_merged_orbits(
-                    [kept + 1, *(index + 1 for index in merged)] for kept, merged in what.items() if merged
-                )
-        except ValueError as error:
-            raise ValueError(
-                f"the step {kind} of its pruning history does not fit its {len(space.orbits) - 1} orbits (in icet they "
-                f"are counted from 0, without the empty cluster): {error}"
-            ) from error
-    return space
 
 
 def _doubts(orbits: Sequence[Orbit], ties: Sequence[Sequence[int]]) -> str:

@@ -1,16 +1,19 @@
-"""Orbits from lists of clusters whose first one says what the site functions refer to."""
+"""Orbits from lists of clusters, of which the first one says what the site functions refer to."""
 
 import itertools
 
 import numpy as np
 
-from jaxce.lattice.orbits import Orbit, canonical_keys, point_keys, points_of_keys
+from jaxce.lattice.orbits import Orbit, point_keys, points_of_keys
 from jaxce.lattice.prim import Prim
 from jaxce.lattice.symmetry import SpaceGroup
 
 
 def labelled_orbit(prim: Prim, group: SpaceGroup, clusters: np.ndarray) -> Orbit:
-    """The orbit of these clusters, its functions named by the points of the first one, in lexicographic order.
+    """The orbit of these clusters, with functions that are named by the points of the first one.
+
+    As in icet, the functions come in lexicographic order, and the points of every other cluster in the first
+    permutation of those that are listed that makes them an image of the first cluster's.
 
     Args:
         prim: the prim.
@@ -21,15 +24,17 @@ def labelled_orbit(prim: Prim, group: SpaceGroup, clusters: np.ndarray) -> Orbit
         ValueError: if they are not the images of the first one.
     """
     representative = clusters[0]
-    images, permutations = _images(group, representative)
-    wanted = np.unique(canonical_keys(clusters), axis=0)
-    if len(wanted) != len(clusters) or not np.array_equal(np.unique(canonical_keys(images), axis=0), wanted):
-        raise ValueError(
-            f"{len(images)} clusters are equivalent to {representative.tolist()}, but icet would list {len(clusters)}: "
-            "its tolerances make this crystal ambiguous, so its orbits cannot be rebuilt."
-        )
-    functions = _classes(prim.num_species[representative[:, 0]] - 1, permutations)
-    return Orbit(images, _diameter(prim, representative), functions)
+    sites, offsets = group.apply(slice(None), representative[:, 0], representative[:, 1:])
+    images = point_keys(np.concatenate([sites[..., None], offsets], axis=-1))
+    listed = point_keys(clusters)
+    owners = _owners(images, listed)
+    # For each point of an image, its place among the listed points of that cluster.
+    permutations = (listed[owners][:, None, :] == images[:, :, None]).argmax(axis=-1)
+    rows = np.lexsort(np.concatenate([owners[:, None], permutations], axis=1).T[::-1])
+    first = rows[np.searchsorted(owners[rows], np.arange(len(listed)))]
+    own = np.unique(permutations[owners == 0], axis=0)
+    functions = _classes(prim.num_species[representative[:, 0]] - 1, own)
+    return Orbit(points_of_keys(images[first]), _diameter(prim, representative), functions)
 
 
 def depends_on_representative(orbit: Orbit) -> bool:
@@ -45,19 +50,17 @@ def depends_on_representative(orbit: Orbit) -> bool:
     return False
 
 
-def _images(group: SpaceGroup, cluster: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """All different images of a cluster, itself first, and the permutations of its points onto itself."""
-    sites, offsets = group.apply(slice(None), cluster[:, 0], cluster[:, 1:])
-    ordered = point_keys(np.concatenate([sites[..., None], offsets], axis=-1))
-    own = point_keys(cluster)
-    canonical = np.sort(ordered, axis=1)
-    is_own = np.all(canonical == np.sort(own), axis=1)
-    permutations = np.unique(np.argsort(own)[np.searchsorted(np.sort(own), ordered[is_own])], axis=0)
-    rows = np.lexsort(np.concatenate([canonical, ordered], axis=1).T[::-1])
-    is_first = np.ones(len(rows), dtype=bool)
-    is_first[1:] = np.any(canonical[rows[1:]] != canonical[rows[:-1]], axis=1)
-    others = rows[is_first & ~is_own[rows]]
-    return points_of_keys(np.concatenate([own[None], ordered[others]])), permutations
+def _owners(images: np.ndarray, listed: np.ndarray) -> np.ndarray:
+    """`[images]` the listed cluster that each image is."""
+    both = np.sort(np.concatenate([listed, images]), axis=1)
+    distinct, number = np.unique(both, axis=0, return_inverse=True)
+    of_listed, of_images = np.split(number.reshape(-1), [len(listed)])
+    if not len(listed) == len(distinct) == len(np.unique(of_images)) == len(np.unique(of_listed)):
+        raise ValueError(
+            f"{len(np.unique(of_images))} clusters are equivalent in an orbit of which icet lists {len(listed)}: "
+            "`symprec` and `position_tolerance` do not agree about this crystal, so that its orbits cannot be rebuilt."
+        )
+    return np.argsort(of_listed)[of_images]
 
 
 def _classes(num_functions: np.ndarray, permutations: np.ndarray) -> tuple[np.ndarray, ...]:

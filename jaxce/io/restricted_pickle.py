@@ -19,6 +19,9 @@ _LARGEST = 2**25
 # Longest range that stands for a list of indices.
 _LONGEST_RANGE = 10**6
 
+# Libraries whose records occur in files that are otherwise plain: numbers of YAML files, and how good a fit was.
+_RECORDS = ("ruamel.yaml.", "trainstation.", "icet.")
+
 _CONSTANTS = {"NONE": None, "NEWTRUE": True, "NEWFALSE": False}
 _CONTAINERS: dict[str, Callable[..., Any]] = {
     "EMPTY_LIST": list, "EMPTY_DICT": dict, "EMPTY_SET": set, "EMPTY_TUPLE": tuple,
@@ -96,7 +99,8 @@ class _Refused(ValueError):
 def read_pickle(content: bytes, source: str) -> Any:
     """The value that a pickle stands for: numbers, strings, lists, tuples, sets, dicts, and `np.ndarray` of numbers.
 
-    Scalars of NumPy and numbers of YAML readers become Python's; an ordered dict becomes a dict.
+    Scalars of NumPy and numbers of YAML readers become Python's; an ordered dict becomes a dict. Of records of icet's
+    fits nothing is kept but their place, which holds None.
 
     Args:
         content: the bytes of the pickle.
@@ -173,7 +177,7 @@ class _Machine:
                 self.stack.append(_made(called, arguments))
             case "BUILD":
                 state = self.stack.pop()
-                # What else has a state came from a YAML reader, and the state says how it was written there.
+                # What else has a state is a record, of which the state is not kept.
                 if isinstance(self.stack[-1], _Array | _Dtype):
                     self.stack[-1].set_state(state)
             case _:
@@ -222,7 +226,7 @@ def _known_name(module: str, name: str) -> _Name:
     # Protocols before 3 use the names of Python 2.
     current = module.replace("numpy.core.", "numpy._core.").replace("__builtin__", "builtins")
     wanted = _Name(current, "range" if name == "xrange" else name)
-    if str(wanted) not in _CALLS and wanted not in _TYPES and not module.startswith("ruamel.yaml."):
+    if str(wanted) not in _CALLS and wanted not in _TYPES and not module.startswith(_RECORDS):
         raise _Refused(
             f"it asks for {module}.{name}. Only plain containers and NumPy's arrays and numbers are read; if this is "
             "your own file, write it again without what needs that name (often an entry of `metadata`)"
@@ -234,13 +238,13 @@ def _made(called: Any, arguments: tuple[Any, ...]) -> Any:
     """What calling a known name would give."""
     if not isinstance(called, _Name):
         raise TypeError(f"a {type(called).__name__} is called")
-    if called.module.startswith("ruamel.yaml."):
-        return _of_yaml(called.name, arguments)
+    if called.module.startswith(_RECORDS):
+        return _plain_record(called.name, arguments)
     return _CALLS[str(called)](*arguments)
 
 
-def _of_yaml(name: str, arguments: tuple[Any, ...]) -> Any:
-    """Plain counterpart of a number, text, list or mapping that remembers how it was written in a YAML file."""
+def _plain_record(name: str, arguments: tuple[Any, ...]) -> Any:
+    """The number, text, list or dict that a record of another library holds; None for any other record."""
     if name.startswith("Commented"):
         return {} if name.endswith("Map") else []
     if arguments and isinstance(arguments[0], str | int | float):

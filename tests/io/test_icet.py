@@ -155,7 +155,7 @@ def test_the_source_says_what_was_understood(expansions):
     text = "\n".join(source["understood"])
     assert "Sr/La on 1" in text
     assert "X/O on 3" in text
-    assert "1 mergers" in text
+    assert "0 prunings and 1 mergers" in text
     assert "times 5 sites" in text
 
 
@@ -270,7 +270,7 @@ BAD = {
     "nothing_to_expand": ({"space": {**SPACE, "chemical_symbols": ["Cu"]}}, "nothing to expand"),
     "index_beyond_orbits": ({"space": {**SPACE, "pruning_history": [("prune", [7])]}}, "does not fit its 2 orbits"),
     "unknown_step": ({"space": {**SPACE, "pruning_history": [("split", [0])]}}, "only prunings and mergers"),
-    "merged_orders": ({"space": {**SPACE, "pruning_history": [("merge", {0: [1]})]}}, "the step merge"),
+    "merged_orders": ({"space": {**SPACE, "pruning_history": [("merge", {0: [1]})]}}, "the step 'merge'"),
     "negative_index": ({"space": {**SPACE, "pruning_history": [("prune", [-1])]}}, "indices of orbits"),
     "newer_icet": ({"model": {**MODEL, "metadata": {"icet_version": "5.0"}}}, "icet '5.0'.* versions 1 to 4"),
     "odd_version": ({"model": {**MODEL, "metadata": {"icet_version": "dev"}}}, "icet 'dev'"),

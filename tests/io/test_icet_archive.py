@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 import jaxce
-from icet_files import ATOMS, MODEL, SPACE, ce_bytes, tar
+from icet_files import ATOMS, DATA, MODEL, SPACE, ce_bytes, tar
 from jaxce.io.icet_archive import read_archive
 from jaxce.io.restricted_pickle import read_pickle
 
@@ -133,13 +133,15 @@ def test_pickles_that_are_cut_off_are_refused(length):
         read_pickle(content[: len(content) * length // 150], "file")
 
 
-def test_a_number_of_a_yaml_reader_is_a_number():
-    # What ruamel.yaml 0.18 pickles: ScalarFloat.__new__(3.0), with the digits that it had in the file as state.
-    content = (
-        b"\x80\x04]\x94(\x8c\x17ruamel.yaml.scalarfloat\x94\x8c\x0bScalarFloat\x94\x93\x94G@\x08\x00\x00\x00\x00\x00\x00"
-        b"\x85\x94\x81\x94}\x94\x8c\x06_width\x94K\x03sbe."
-    )
-    assert read_pickle(content, "file") == [3.0]
+def test_records_of_libraries_around_icet_leave_their_plain_values():
+    # Settings that ruamel.yaml read, whose numbers and lists remember how they were written, and a fit of trainstation.
+    content = (DATA / "icet_models" / "records.pkl").read_bytes()
+    assert b"ScalarFloat" in content
+    assert b"ScatterData" in content
+    found = read_pickle(content, "file")
+    assert found["settings"] == {"cutoffs": [6.0, 4.5], "symbols": [["Sr", "La"], ["Ti", "Fe"]], "count": 16}
+    assert found["fit"]["scatter_data_train"] is None
+    np.testing.assert_allclose(found["fit"]["parameters"], [1, 2, 3])
 
 
 @pytest.mark.parametrize(
