@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 import jaxce
+import motifs
 from helpers import slow_energy
 from jaxce.io.poscar import write_poscar
 
@@ -137,6 +138,21 @@ def test_a_supercell_is_a_template(expansion):
     oracle = jaxce.Oracle(expansion, supercell)
     assert oracle.supercell is supercell
     np.testing.assert_array_equal(oracle.site_of_atom, np.arange(20))
+
+
+def test_motif_models_are_models_too(tmp_path):
+    files, numbers = motifs.write_files(tmp_path)
+    template = motifs.template((2, 2, 2), order=("O", "Sr", "VO", "Fe", "Ti"))
+    model = jaxce.io.read_motif_model(*files, [["Sr"], ["Ti", "Fe"], ["O", "VO"]], motifs.template((2, 4, 4)))
+    oracle = jaxce.Oracle(model, template)
+    atoms = jaxce.io.read_poscar(template)
+    counted = lambda atoms: motifs.slow_energy(atoms.get_chemical_symbols(), atoms.positions, (2, 2, 2), numbers)
+    assert oracle.compute_energy(template) == pytest.approx(counted(atoms), abs=1e-9)
+    symbols = atoms.get_chemical_symbols()
+    i, j = symbols.index("Fe"), symbols.index("Ti")
+    proposed = oracle.compute_energy_incremental(oracle.start(template), i, j)
+    atoms.symbols[[i, j]] = ["Ti", "Fe"]
+    assert proposed.energy == pytest.approx(counted(atoms), abs=1e-9)
 
 
 def test_what_does_not_fit_is_refused(oracle, structures, expansion):

@@ -9,21 +9,24 @@ import sys
 
 import pytest
 
+import motifs
+
 ROOT = pathlib.Path(__file__).parents[1]
-# The pages, and what stands for the files of a user that they read.
-PAGES = {
-    "README.md": {},
-    "docs/monte_carlo.md": {},
-    "docs/fitting.md": {},
-    "docs/bring_your_model.md": {"model.ce": "icet/fcc_binary.ce.gz"},
-}
 
 
-@pytest.mark.parametrize("name", PAGES)
+def write_models(folder):
+    """What stands for the models of a user."""
+    packed = (ROOT / "tests" / "data" / "icet" / "fcc_binary.ce.gz").read_bytes()
+    (folder / "model.ce").write_bytes(gzip.decompress(packed))
+    motifs.write_files(folder)
+    (folder / "POSCAR").write_text(motifs.template((2, 4, 4)), encoding="utf-8")
+
+
+@pytest.mark.parametrize("name", ["README.md", "docs/monte_carlo.md", "docs/fitting.md", "docs/bring_your_model.md"])
 def test_python_of_page_runs_as_it_stands(name, tmp_path):
     """One process for all blocks, in order, with the settings of a user: not those of conftest.py."""
-    for file, packed in PAGES[name].items():
-        (tmp_path / file).write_bytes(gzip.decompress((ROOT / "tests" / "data" / packed).read_bytes()))
+    if name == "docs/bring_your_model.md":
+        write_models(tmp_path)
     text = (ROOT / name).read_text(encoding="utf-8")
     blocks = re.findall(r"^```python\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
     assert blocks, f"{name} has no ```python block"
