@@ -14,7 +14,8 @@ from ase.data import atomic_numbers
 from jaxce.lattice.prim import Prim
 from jaxce.lattice.symmetry import SpaceGroup
 
-_MOST_ATOMS = 20000
+_MOST_ATOMS = 20_000
+_MOST_PRIM_SITES = 1000
 
 
 def read_structure(content: bytes) -> ase.Atoms:
@@ -30,17 +31,17 @@ def read_structure(content: bytes) -> ase.Atoms:
     row = rows.get("1") if isinstance(rows, dict) else None
     if not isinstance(row, dict):
         raise ValueError('the structure should be a database of ASE with the row "1", but has none.')
-    numbers = _array(row, "numbers", (None,), np.int64)
-    if not 0 < len(numbers) <= _MOST_ATOMS or np.any((numbers < 0) | (numbers > 118)):
-        raise ValueError(f"the structure has {len(numbers)} atoms or atomic numbers that no element has.")
+    numbers = _array(row, "numbers", (None,), np.float64)
+    if not 0 < len(numbers) <= _MOST_ATOMS or not np.all(np.isin(numbers, np.arange(119))):
+        raise ValueError(f"the structure has {len(numbers)} atoms, or atomic numbers that no element has.")
     positions = _array(row, "positions", (len(numbers), 3), np.float64)
     cell = _array(row, "cell", (3, 3), np.float64)
-    if not np.all(np.isfinite(positions)) or not abs(np.linalg.det(cell)) > 1e-6:
+    if not np.all(np.isfinite(positions)) or not 1e-6 < abs(np.linalg.det(cell)) < np.inf:
         raise ValueError("the structure has positions that are no numbers, or a cell without volume.")
     pbc = _array(row, "pbc", (3,), np.bool_) if "pbc" in row else np.ones(3, dtype=bool)
     if not pbc.all():
         raise ValueError(f"the structure is periodic along {pbc.tolist()}; icet needs all three directions.")
-    return ase.Atoms(numbers, positions=positions, cell=cell, pbc=True)
+    return ase.Atoms(numbers.astype(np.int64), positions=positions, cell=cell, pbc=True)
 
 
 def _refuse_constant(name: str) -> NoReturn:
@@ -104,6 +105,8 @@ def primitive_lattice(
     lattice, coords, numbers = _ask_spglib(
         spglib.standardize_cell, decorated, symprec, to_primitive=True, no_idealize=True
     )
+    if len(numbers) > _MOST_PRIM_SITES:
+        raise ValueError(f"its primitive cell has {len(numbers)} sites, more than {_MOST_PRIM_SITES}.")
     primitive = ase.Atoms(numbers, scaled_positions=np.round(coords, 12), cell=lattice, pbc=True)
     # As icet does; a site that rounding puts below 0 or at 1 would otherwise count as one of another cell.
     primitive.wrap()
@@ -130,11 +133,17 @@ def _ask_spglib(function: Any, atoms: ase.Atoms, symprec: float, **keywords: Any
 
 def _group(prim: Prim, rotations: np.ndarray, translations: np.ndarray) -> SpaceGroup:
     """The operations as maps between lattice sites."""
-    images = prim.frac_coords @ np.swapaxes(rotations, 1, 2) + translations[:, None, :]
-    difference = images[:, :, None, :] - prim.frac_coords
+    placed = [_placed(prim, prim.frac_coords @ r.T + t) for r, t in zip(rotations, translations, strict=True)]
+    return SpaceGroup(rotations, np.array([sites for sites, _ in placed]), np.array([cells for _, cells in placed]))
+
+
+def _placed(prim: Prim, coords: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The site and cell that each of the fractional coordinates is."""
+    difference = coords[:, None] - prim.frac_coords
     offsets = np.round(difference).astype(np.int64)
     distances = np.linalg.norm((difference - offsets) @ prim.lattice, axis=-1)
-    site_map = distances.argmin(axis=-1)
-    if distances.min(axis=-1).max() > max(20 * prim.symprec, 1e-4):
+    sites = distances.argmin(axis=1)
+    # spglib's tolerance is on pairs of atoms, so an image may miss its site by a few times symprec.
+    if distances.min(axis=1).max() > max(20 * prim.symprec, 1e-4):
         raise ValueError("a symmetry operation of spglib does not map the sites onto each other.")
-    return SpaceGroup(rotations, site_map, np.take_along_axis(offsets, site_map[:, :, None, None], axis=2)[:, :, 0])
+    return sites, offsets[np.arange(len(sites)), sites]

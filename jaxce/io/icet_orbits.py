@@ -17,17 +17,20 @@ from jaxce.lattice.symmetry import SpaceGroup
 
 # Offsets are packed into one integer together with the site; this is their range to either side.
 _REACH = 2**12
-_MOST_NEIGHBOURS = 20000
-_MOST_NEIGHBOURS_IN_TRIPLETS = 3000
+# Far beyond what anyone fits; more would only fill memory and time.
+_MOST_NEIGHBOURS = 20_000
+_MOST_NEIGHBOURS_IN_TRIPLETS = 2000
 _MOST_CLUSTERS = 2_000_000
-_CHUNK = 20000
+_MOST_ORBITS = 50_000
+_MOST_ENTRIES = 500_000_000
+_CHUNK = 20_000
 
 
 class FoundOrbit(NamedTuple):
     """Clusters of one orbit as icet lists them.
 
     Attributes:
-        clusters: `[clusters, order, 4]` one translation of each, its points ascending; the representative first.
+        clusters: `[clusters, order, 4]` one translation of each, the points in icet's order; the representative first.
         radius: mean distance of the representative's points to their centre, angstrom.
     """
 
@@ -56,7 +59,9 @@ def icet_orbits(
         ValueError: if the cutoffs admit more clusters than anyone would fit.
     """
     finder = _OrbitFinder(prim, group, cutoffs, 4 * position_tolerance)
-    found = [orbit for order in range(1, len(cutoffs) + 2) for orbit in finder.orbits(order)]
+    # All clusters before the first orbit: too many of them are found at once.
+    clusters = [finder.clusters(order) for order in range(1, len(cutoffs) + 2)]
+    found = [orbit for of_order in clusters for orbit in finder.orbits(of_order)]
     ranks = _ranks(found, position_tolerance)
     order = sorted(range(len(found)), key=lambda i: (*ranks[i], found[i].clusters[0].tolist()))
     active = [i for i in order if np.all(prim.num_species[found[i].clusters[0, :, 0]] > 1)]
@@ -95,31 +100,23 @@ class _OrbitFinder:
 
     Attributes:
         neighbours: for each prim site, the points within the largest cutoff of it, ascending.
-        distances: their distances, angstrom.
         reference: `[rows, 4]` the reference sites.
     """
 
     def __init__(self, prim: Prim, group: SpaceGroup, cutoffs: Sequence[float], margin: float):
         self.prim, self.group, self.cutoffs, self.margin = prim, group, cutoffs, margin
-        found = [_neighbours(prim, site, max(cutoffs, default=0.0) + margin) for site in range(prim.num_sites)]
-        self.neighbours = [points for points, _ in found]
+        reach = max(cutoffs, default=0.0) + margin
+        self.neighbours = [_neighbours(prim, site, reach) for site in range(prim.num_sites)]
         origins = np.array([[site, 0, 0, 0] for site in range(prim.num_sites)])
         listed = [np.concatenate([origins[site : site + 1], points]) for site, points in enumerate(self.neighbours)]
-        keys = _point_keys(np.concatenate(listed))
-        _, first = np.unique(keys, return_index=True)
-        self.reference = np.concatenate(listed)[np.sort(first)]
-        self._sorted_keys, self._row_of_sorted = np.sort(keys[np.sort(first)]), np.argsort(keys[np.sort(first)])
+        points = np.concatenate(listed)
+        _, first = np.unique(_point_keys(points), return_index=True)
+        self.reference = points[np.sort(first)]
+        keys = _point_keys(self.reference)
+        self._row_of_sorted = np.argsort(keys)
+        self._sorted_keys = keys[self._row_of_sorted]
 
-    def orbits(self, order: int) -> list[FoundOrbit]:
-        """All orbits of an order, in the order in which they are found."""
-        taken: set[bytes] = set()
-        found = []
-        for rows in self._row_sets(self._clusters(order)):
-            if rows.tobytes() not in taken:
-                found.append(self._orbit(rows, taken))
-        return [orbit for orbit in found if orbit is not None]
-
-    def _clusters(self, order: int) -> np.ndarray:
+    def clusters(self, order: int) -> np.ndarray:
         """`[clusters, order, 4]` clusters that start at a site of the origin cell, the others ascending after it."""
         origins = np.array([[[site, 0, 0, 0]] for site in range(self.prim.num_sites)])
         if order == 1:
@@ -131,11 +128,24 @@ class _OrbitFinder:
             positions = _positions(self.prim, points)
             near = np.linalg.norm(positions - self.prim.frac_coords[site] @ self.prim.lattice, axis=1) < cutoff
             later = near & (_point_keys(points) > _point_keys(origin))
-            points, positions = points[later], positions[later]
-            members = _cliques(positions, cutoff, order - 1)
+            members = _cliques(positions[later], cutoff, order - 1)
             starts = np.broadcast_to(origin, (len(members), 1, 4))
-            listed.append(np.concatenate([starts, points[members]], axis=1))
+            listed.append(np.concatenate([starts, points[later][members]], axis=1))
+            if sum(map(len, listed)) > _MOST_CLUSTERS:
+                raise ValueError(f"the cutoffs admit more than {_MOST_CLUSTERS} clusters of {order} points.")
         return np.concatenate(listed)
+
+    def orbits(self, clusters: np.ndarray) -> list[FoundOrbit]:
+        """The orbits of clusters `[clusters, order, 4]`, in the order in which they are found."""
+        taken: set[bytes] = set()
+        found: list[FoundOrbit] = []
+        for rows in self._row_sets(clusters):
+            orbit = None if rows.tobytes() in taken else self._orbit(rows, taken)
+            if orbit is not None:
+                found.append(orbit)
+            if len(found) > _MOST_ORBITS:
+                raise ValueError(f"the cutoffs admit more than {_MOST_ORBITS} orbits of {clusters.shape[1]} points.")
+        return found
 
     def _row_sets(self, clusters: np.ndarray) -> np.ndarray:
         """`[different labels, order]` rows of the labels of clusters, in the order of the clusters."""
@@ -143,8 +153,8 @@ class _OrbitFinder:
             return np.zeros((0, clusters.shape[1]), dtype=np.int32)
         listed = []
         for start in range(0, len(clusters), _CHUNK):
-            points, rows, is_known = self._translations(clusters[start : start + _CHUNK])
-            label = _lowest(points, is_known)
+            keys, rows, is_known = self._translations(clusters[start : start + _CHUNK])
+            label = _lowest(keys, is_known)
             listed.append(np.sort(rows[np.arange(len(rows)), label], axis=-1)[is_known.any(axis=1)])
         rows = np.concatenate(listed)
         _, first = np.unique(rows, axis=0, return_index=True)
@@ -152,7 +162,8 @@ class _OrbitFinder:
 
     def _orbit(self, rows: np.ndarray, taken: set[bytes]) -> FoundOrbit | None:
         """The orbit of the reference sites in these rows; marks all rows that it uses as taken."""
-        sites, offsets = self.group.apply(slice(None), *_split(self.reference[rows]))
+        read = self.reference[rows]
+        sites, offsets = self.group.apply(slice(None), read[:, 0], read[:, 1:])
         keys, row_sets, is_known = self._translations(np.concatenate([sites[..., None], offsets], axis=-1))
         label = _lowest(keys, is_known)
         row_sets = np.sort(row_sets, axis=-1).astype(np.int32)
@@ -175,15 +186,15 @@ class _OrbitFinder:
         """Each cluster as it is, and moved so that each of its points in turn lies in the origin cell.
 
         Returns:
-            `[clusters, 1 + order, order]` ascending keys of the points, their rows, and `[clusters, 1 + order]`
-            whether all points are reference sites.
+            `[clusters, 1 + order, order]` keys of the points, ascending except in the clusters as they are; their
+            rows; `[clusters, 1 + order]` whether it is a translation of which all points are reference sites.
         """
         shifts = np.concatenate([np.zeros_like(clusters[:, :1, 1:]), clusters[..., 1:]], axis=1)
         moved = np.repeat(clusters[:, None], clusters.shape[1] + 1, axis=1)
         moved[..., 1:] -= shifts[:, :, None, :]
         keys = _point_keys(moved)
         keys[:, 1:].sort(axis=-1)
-        # A cluster that is read with a point in the origin cell stays in the order in which it is read.
+        # A point that is in the origin cell needs no translation, which would sort the points.
         is_moved = np.any(shifts != 0, axis=-1)
         is_moved[:, 0] = True
         place = np.minimum(np.searchsorted(self._sorted_keys, keys), len(self._sorted_keys) - 1)
@@ -204,7 +215,7 @@ def _lowest(keys: np.ndarray, is_known: np.ndarray) -> np.ndarray:
     return lowest
 
 
-def _neighbours(prim: Prim, site: int, reach: float) -> tuple[np.ndarray, np.ndarray]:
+def _neighbours(prim: Prim, site: int, reach: float) -> np.ndarray:
     """`[neighbours, 4]` points nearer than `reach` to `site` in the origin cell, ascending, itself excluded."""
     planes = np.linalg.norm(np.linalg.inv(prim.lattice), axis=0)
     extent = np.ceil(reach * planes + np.ptp(prim.frac_coords, axis=0)).astype(int)
@@ -217,7 +228,7 @@ def _neighbours(prim: Prim, site: int, reach: float) -> tuple[np.ndarray, np.nda
     is_near = (distances < reach) & ~np.all(points == [site, 0, 0, 0], axis=1)
     if is_near.sum() > _MOST_NEIGHBOURS:
         raise ValueError(f"a cutoff of {reach:.4g} angstrom reaches more sites than a cluster expansion can have.")
-    return points[is_near], distances[is_near]
+    return points[is_near]
 
 
 def _cliques(positions: np.ndarray, cutoff: float, size: int) -> np.ndarray:
@@ -230,9 +241,10 @@ def _cliques(positions: np.ndarray, cutoff: float, size: int) -> np.ndarray:
     distances = np.linalg.norm(positions[:, None] - positions, axis=-1)
     later = np.triu(distances < cutoff, k=1)
     common = later
-    for _ in range(size - 1):
-        if common.sum() > _MOST_CLUSTERS:
-            raise ValueError(f"the cutoffs admit more than {_MOST_CLUSTERS} clusters at one site.")
+    for points in range(2, size + 1):
+        count = np.count_nonzero(common)
+        if count > _MOST_CLUSTERS or count * len(positions) > _MOST_ENTRIES:
+            raise ValueError(f"the cutoff of {cutoff:.4g} angstrom admits {count} clusters of {points + 1} points.")
         clique, new = np.nonzero(common)
         members = np.concatenate([members[clique], new[:, None]], axis=1)
         common = common[clique] & later[new]
@@ -254,10 +266,6 @@ def _points(keys: np.ndarray) -> np.ndarray:
         keys, digit = np.divmod(keys, 2 * _REACH)
         columns.append(digit - _REACH)
     return np.stack([keys, *columns[::-1]], axis=-1)
-
-
-def _split(points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    return points[..., 0], points[..., 1:]
 
 
 def _positions(prim: Prim, points: np.ndarray) -> np.ndarray:

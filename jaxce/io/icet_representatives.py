@@ -1,12 +1,16 @@
 """Orbits from lists of clusters, of which the first one says what the site functions refer to."""
 
 import itertools
+import math
 
 import numpy as np
 
 from jaxce.lattice.orbits import Orbit, point_keys, points_of_keys
 from jaxce.lattice.prim import Prim
 from jaxce.lattice.symmetry import SpaceGroup
+
+# Choices of functions on the points of a cluster; more come of a file that is no model.
+_MOST_CHOICES = 100_000
 
 
 def labelled_orbit(prim: Prim, group: SpaceGroup, clusters: np.ndarray) -> Orbit:
@@ -43,6 +47,8 @@ def depends_on_representative(orbit: Orbit) -> bool:
     Both depend on the order in which the symmetry operations are listed. True where an order of the points exists that
     would sort the functions in another way.
     """
+    if len(orbit.functions) == 1:
+        return False
     for order in itertools.permutations(range(orbit.order)):
         names = [min(rows[:, order].tolist()) for rows in orbit.functions]
         if names != sorted(names):
@@ -65,7 +71,10 @@ def _owners(images: np.ndarray, listed: np.ndarray) -> np.ndarray:
 
 def _classes(num_functions: np.ndarray, permutations: np.ndarray) -> tuple[np.ndarray, ...]:
     """Choices of site functions (from 1) in classes that the permutations map into each other."""
-    choices = itertools.product(*(range(1, count + 1) for count in num_functions.tolist()))
+    counts = num_functions.tolist()
+    if math.prod(counts) > _MOST_CHOICES:
+        raise ValueError(f"an orbit has {math.prod(counts)} choices of functions on its {len(counts)} points.")
+    choices = itertools.product(*(range(1, count + 1) for count in counts))
     classes: dict[tuple[int, ...], list[tuple[int, ...]]] = {}
     for choice in choices:
         # The permutations are a group, so either direction gives the same class.

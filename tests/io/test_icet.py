@@ -9,6 +9,7 @@ import warnings
 import ase
 import numpy as np
 import pytest
+from ase.data import chemical_symbols
 
 import jaxce
 from icet_files import DATA, MODEL, OWN, SHARED, SPACE, ce_bytes, unpacked
@@ -249,6 +250,7 @@ def test_a_pruning_history_removes_the_orbits_that_it_counts(tmp_path, history):
 
 
 ROW = old_atoms()["1"]
+ELEMENTS = chemical_symbols[:100]
 BAD = {
     "too_few_parameters": (
         {"model": {"parameters": np.array([1.0, 2.0])}},
@@ -267,6 +269,12 @@ BAD = {
     "repeated_element": ({"space": {**SPACE, "chemical_symbols": ["Cu", "Cu"]}}, "different chemical elements"),
     "no_symbols": ({"space": {**SPACE, "chemical_symbols": [[]]}}, "`chemical_symbols` should be symbols"),
     "symbols_of_other_sites": ({"space": {**SPACE, "chemical_symbols": [["Cu", "Au"]] * 2}}, "2 lists.* 1 atoms"),
+    "endless_functions": (
+        {"space": {**SPACE, "chemical_symbols": ELEMENTS, "cutoffs": [3.0] * 3}},
+        "choices of functions",
+    ),
+    "endless_triplets": ({"space": {**SPACE, "cutoffs": [3.0, 30.0]}}, "too many for triplets"),
+    "broken_number": ({"atoms": {"1": {**ROW, "numbers": [29.5]}}}, "no element has"),
     "nothing_to_expand": ({"space": {**SPACE, "chemical_symbols": ["Cu"]}}, "nothing to expand"),
     "index_beyond_orbits": ({"space": {**SPACE, "pruning_history": [("prune", [7])]}}, "does not fit its 2 orbits"),
     "unknown_step": ({"space": {**SPACE, "pruning_history": [("split", [0])]}}, "only prunings and mergers"),
