@@ -70,11 +70,11 @@ TABLE = (
      "lattice cluster_space build tables correlation_vectors double_precision cluster_expansion expansion_samples "
      "atomic_files plotting fitting"),
     ("estimators.py",          "",                          "fitting.estimators fitting.prior_ridge"),
-    ("io/icet_lattice.py",     "numpy spglib ase",          "lattice io"),
+    ("io/icet/lattice.py",     "numpy spglib ase",          "lattice io"),
     ("io/skops_files.py",      "skops",                     ""),
     ("io/*.py",                "numpy scipy pandas ase",
-     "lattice atomic_files mixed_radix double_precision cluster_space build table_build tables cluster_expansion energies "
-     "fitting.linear_models io"),
+     "lattice atomic_files mixed_radix double_precision cluster_space build table_build tables cluster_expansion "
+     "energies fitting.linear_models io"),
     ("datasets/*.py",          "numpy pandas ase",          "lattice.prim cluster_space cluster_expansion datasets"),
 
     ("random_structures.py",   "numpy ase",                 "lattice.prim io.structure_forms sampling.compositions"),
@@ -82,7 +82,7 @@ TABLE = (
      "lattice build tables cluster_expansion double_precision energies io.structure_forms"),
     ("diffusion/*.py",         "numpy scipy ase jax jaxtyping h5py",
      "lattice tables site_species blocks energies terms build cluster_expansion double_precision correlation_vectors "
-     "sampling io.structure_forms diffusion"),
+     "devices sampling io.structure_forms diffusion"),
     ("calculator.py",          "ase",                       "cluster_expansion oracle"),
     # A program of its own, which no file imports.
     ("unpickling.py",          "numpy joblib",              ""),

@@ -10,9 +10,9 @@ import pytest
 
 import jaxce
 from helpers import random_occupancies
-from jaxce.io.atat import read_atat, read_atat_structure, write_atat
-from jaxce.io.clease import read_clease
-from jaxce.io.trigonometric_form import in_trigonometric_form
+from jaxce.io.atat.model import read_atat, read_atat_structure, write_atat
+from jaxce.io.atat.trigonometric_form import in_trigonometric_form
+from jaxce.io.clease.model import read_clease
 from product_energies import product_energies
 
 CLEASE = pathlib.Path(__file__).parents[1] / "data" / "clease" / "models.json.gz"

@@ -10,7 +10,7 @@ import pytest
 import jaxce
 from helpers import slow_energy
 from jaxce.io import read_casm
-from jaxce.io.casm_formulas import parsed_formula
+from jaxce.io.casm.formulas import parsed_formula
 from jaxce.io.json_files import read_json
 
 DATA = pathlib.Path(__file__).parents[1] / "data" / "casm"

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from jaxce.io.casm_formulas import SiteFunction, function_indices, parsed_formula
+from jaxce.io.casm.formulas import SiteFunction, function_indices, parsed_formula
 
 HALF = np.sqrt(0.5)
 

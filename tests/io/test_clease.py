@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 
 import jaxce
-from jaxce.io.clease import read_clease
-from jaxce.io.clease_settings import read_clease_settings
+from jaxce.io.clease.model import read_clease
+from jaxce.io.clease.settings import read_clease_settings
 from product_energies import product_energies
 
 DATA = pathlib.Path(__file__).parents[1] / "data"

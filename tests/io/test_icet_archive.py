@@ -13,8 +13,8 @@ import pytest
 
 import jaxce
 from icet_files import ATOMS, DATA, MODEL, SPACE, ce_bytes, tar
-from jaxce.io.icet_archive import read_archive
-from jaxce.io.restricted_pickle import read_pickle
+from jaxce.io.icet.archive import read_archive
+from jaxce.io.icet.restricted_pickle import read_pickle
 
 
 class Caller:

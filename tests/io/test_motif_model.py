@@ -11,8 +11,8 @@ import pytest
 import jaxce
 import motifs
 from jaxce.io import read_motif_model, read_poscar
-from jaxce.io.motif_files import read_linear_weights
-from jaxce.io.motif_states import octahedral_permutations
+from jaxce.io.motif.files import read_linear_weights
+from jaxce.io.motif.states import octahedral_permutations
 
 IDS = [[0], [1, 2], [3, 4]]
 NAMES = [["Sr"], ["Ti", "Fe"], ["O", "VO"]]

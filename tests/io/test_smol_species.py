@@ -2,7 +2,7 @@
 
 import pytest
 
-from jaxce.io.smol_species import (
+from jaxce.io.smol.species import (
     ELECTRONEGATIVITIES,
     Species,
     in_code_order,

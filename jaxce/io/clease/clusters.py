@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from jaxce.io.clease_settings import CleaseSettings
+from jaxce.io.clease.settings import CleaseSettings
 from jaxce.io.cluster_limits import check_reach
 from jaxce.lattice.orbits import Orbit, build_orbits
 from jaxce.lattice.prim import Prim

@@ -11,11 +11,11 @@ import numpy as np
 
 from jaxce.cluster_expansion import ClusterExpansion
 from jaxce.cluster_space import ClusterSpace
-from jaxce.io.icet_archive import StoredModel, read_archive
-from jaxce.io.icet_history import with_history
-from jaxce.io.icet_lattice import allowed_species, primitive_lattice, read_structure
-from jaxce.io.icet_orbits import icet_orbits
-from jaxce.io.icet_representatives import depends_on_representative
+from jaxce.io.icet.archive import StoredModel, read_archive
+from jaxce.io.icet.history import with_history
+from jaxce.io.icet.lattice import allowed_species, primitive_lattice, read_structure
+from jaxce.io.icet.orbits import icet_orbits
+from jaxce.io.icet.representatives import depends_on_representative
 from jaxce.io.model_check import check_model
 from jaxce.lattice.orbits import Orbit
 from jaxce.lattice.prim import Prim

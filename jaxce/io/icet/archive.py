@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from jaxce.io.restricted_pickle import read_pickle
+from jaxce.io.icet.restricted_pickle import read_pickle
 
 # Files of icet have some tens of kilobytes; only the structure and what users put into `metadata` can make them larger.
 _LARGEST = 2**25

@@ -4,8 +4,8 @@ import pathlib
 
 import numpy as np
 
-from jaxce.io.atat_files import read_column, read_words
-from jaxce.io.atat_prim import split_label
+from jaxce.io.atat.files import read_column, read_words
+from jaxce.io.atat.prim import split_label
 from jaxce.lattice.prim import Prim
 
 

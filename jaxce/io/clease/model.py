@@ -13,8 +13,8 @@ import numpy as np
 
 from jaxce.cluster_expansion import ClusterExpansion
 from jaxce.cluster_space import ClusterSpace
-from jaxce.io.clease_clusters import clease_orbits, cluster_names
-from jaxce.io.clease_settings import CleaseSettings, read_clease_settings
+from jaxce.io.clease.clusters import clease_orbits, cluster_names
+from jaxce.io.clease.settings import CleaseSettings, read_clease_settings
 from jaxce.io.json_files import read_json
 from jaxce.io.model_check import check_model
 from jaxce.lattice.orbits import Orbit

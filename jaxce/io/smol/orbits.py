@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from jaxce.io.smol_species import Species, in_code_order, place_of, species_of_text
+from jaxce.io.smol.species import Species, in_code_order, place_of, species_of_text
 from jaxce.lattice.orbits import Orbit, point_keys, points_of_keys
 from jaxce.lattice.prim import Prim
 from jaxce.lattice.symmetry import SpaceGroup, space_group

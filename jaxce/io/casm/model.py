@@ -10,9 +10,9 @@ import numpy as np
 
 from jaxce.cluster_expansion import ClusterExpansion
 from jaxce.cluster_space import ClusterSpace
-from jaxce.io.casm_basis import CasmOrbit, casm_coefficients, casm_orbits, casm_site_functions, is_described
-from jaxce.io.casm_orbits import orbit_coefficients, orbit_of_prototype, prototype_values, stacked_site_functions
-from jaxce.io.casm_prim import check_same_prim, prim_from_casm
+from jaxce.io.casm.basis import CasmOrbit, casm_coefficients, casm_orbits, casm_site_functions, is_described
+from jaxce.io.casm.orbits import orbit_coefficients, orbit_of_prototype, prototype_values, stacked_site_functions
+from jaxce.io.casm.prim import check_same_prim, prim_from_casm
 from jaxce.io.json_files import read_json
 from jaxce.io.model_check import check_model
 from jaxce.lattice.orbits import Orbit, canonical_keys

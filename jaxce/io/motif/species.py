@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from jaxce.io.motif_files import NUM_CODED
+from jaxce.io.motif.files import NUM_CODED
 from jaxce.lattice.prim import VACANCY, VACANCY_ALIASES
 
 

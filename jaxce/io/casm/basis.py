@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from jaxce.io.casm_formulas import function_indices
+from jaxce.io.casm.formulas import function_indices
 from jaxce.lattice.prim import Prim
 
 # No cell offset, multiplicity or number of a function is larger.

@@ -12,10 +12,8 @@ import numpy as np
 from jaxce.double_precision import double_precision
 from jaxce.energies import energy
 from jaxce.io.model_check import check_model
-from jaxce.io.motif_files import NUM_CODED, read_linear_weights, read_motifs
-from jaxce.io.motif_species import canonical_name, named_sublattices
-from jaxce.io.motif_states import motif_of_states
-from jaxce.io.perovskite_lattice import (
+from jaxce.io.motif.files import NUM_CODED, read_linear_weights, read_motifs
+from jaxce.io.motif.perovskite_lattice import (
     WINDOWS,
     B,
     DistanceWindows,
@@ -23,6 +21,8 @@ from jaxce.io.perovskite_lattice import (
     perovskite_mapping,
     species_of_atoms,
 )
+from jaxce.io.motif.species import canonical_name, named_sublattices
+from jaxce.io.motif.states import motif_of_states
 from jaxce.io.structure_forms import as_atoms
 from jaxce.lattice.prim import Prim
 from jaxce.lattice.structures import map_structure

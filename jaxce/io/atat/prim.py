@@ -4,7 +4,7 @@ import re
 
 import numpy as np
 
-from jaxce.io.atat_files import AtatLattice
+from jaxce.io.atat.files import AtatLattice
 from jaxce.io.cluster_limits import check_prim_size
 from jaxce.lattice.prim import VACANCY, Prim
 from jaxce.lattice.symmetry import space_group

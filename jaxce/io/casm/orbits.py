@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from jaxce.io.casm_basis import CasmOrbit
-from jaxce.io.casm_formulas import SiteFunction, parsed_formula
+from jaxce.io.casm.basis import CasmOrbit
+from jaxce.io.casm.formulas import SiteFunction, parsed_formula
 from jaxce.lattice.orbits import Orbit, point_keys
 from jaxce.lattice.prim import Prim
 from jaxce.lattice.symmetry import SpaceGroup

@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from jaxce.io.icet_representatives import labelled_orbit
+from jaxce.io.icet.representatives import labelled_orbit
 from jaxce.lattice.orbits import Orbit
 from jaxce.lattice.prim import Prim
 from jaxce.lattice.symmetry import SpaceGroup

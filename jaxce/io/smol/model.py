@@ -15,8 +15,8 @@ from jaxce.cluster_space import ClusterSpace
 from jaxce.io.json_files import read_json
 from jaxce.io.model_check import check_model
 from jaxce.io.pymatgen_json import prim_from_pymatgen
-from jaxce.io.smol_orbits import numbers, read_operations, read_orbits
-from jaxce.io.smol_species import Species, in_code_order, species_of_entry
+from jaxce.io.smol.orbits import numbers, read_operations, read_orbits
+from jaxce.io.smol.species import Species, in_code_order, species_of_entry
 from jaxce.lattice.ewald import EwaldInteraction
 from jaxce.lattice.orbits import Orbit
 from jaxce.lattice.prim import VACANCY, Prim

@@ -19,12 +19,12 @@ from ase.data import chemical_symbols
 from jaxce.atomic_files import write_text
 from jaxce.cluster_expansion import ClusterExpansion
 from jaxce.cluster_space import ClusterSpace
-from jaxce.io.atat_clusters import clusters_of_space, space_of_clusters
-from jaxce.io.atat_files import clusters_text, lattice_text, read_clusters, read_column, read_lattice
-from jaxce.io.atat_prim import atat_prim, check_primitive, lattice_of_prim, split_label
-from jaxce.io.atat_references import reference_energies
+from jaxce.io.atat.clusters import clusters_of_space, space_of_clusters
+from jaxce.io.atat.files import clusters_text, lattice_text, read_clusters, read_column, read_lattice
+from jaxce.io.atat.prim import atat_prim, check_primitive, lattice_of_prim, split_label
+from jaxce.io.atat.references import reference_energies
+from jaxce.io.atat.trigonometric_form import in_trigonometric_form
 from jaxce.io.model_check import check_model
-from jaxce.io.trigonometric_form import in_trigonometric_form
 from jaxce.lattice.prim import VACANCY, VACANCY_ALIASES
 
 # Digits of a written ECI, more than a double has: ECI x multiplicity is the coefficient to the last bit.

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from jaxce.cluster_space import ClusterSpace
-from jaxce.io.atat_files import AtatCluster, AtatLattice
+from jaxce.io.atat.files import AtatCluster, AtatLattice
 from jaxce.io.cluster_limits import check_reach
 from jaxce.io.labelled_clusters import LabelledClusters
 from jaxce.lattice.prim import Prim
