@@ -3,7 +3,7 @@
 import json
 import pathlib
 
-import ase
+import ase.io
 import jax.numpy as jnp
 import numpy as np
 
@@ -33,3 +33,13 @@ def load_expansion():
     energies = jaxce.energy(jaxce.build_hamiltonian(result, supercell), jnp.asarray(occupancies))
     np.testing.assert_allclose(energies, [s["energy_eV"] for s in reference["structures"]], atol=1e-9)
     return result
+
+
+def all_states():
+    """The 16-site cell, its states `[states, sites]`, their energies, and the bit of the state that each site is."""
+    prim = jaxce.datasets.load_cuau_model().space.prim
+    mapping = jaxce.map_structure(prim, ase.io.read(DATA / "cuau_fcc_2x2x4_supercell.vasp"))
+    bits = (np.arange(2**16)[:, None] >> np.arange(16)) & 1
+    states = np.empty((2**16, 16), dtype=np.int8)
+    states[:, mapping.site_of_atom] = 1 - bits
+    return mapping.supercell, states, np.load(DATA / "energies_2x2x4_all.npy"), np.argsort(mapping.site_of_atom)

@@ -3,7 +3,7 @@
 Energies: CLEASE 1.2.0; see tests/data/README.md.
 """
 
-import ase.io
+import ase.build
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -11,7 +11,6 @@ import pytest
 
 import cuau
 import jaxce
-from cuau import DATA
 
 
 @pytest.fixture(scope="module")
@@ -22,14 +21,9 @@ def expansion():
 @pytest.fixture(scope="module")
 def small_cell(expansion):
     """Hamiltonian, all occupancies, all energies, and the bit of the state that each site is."""
-    atoms = ase.io.read(DATA / "cuau_fcc_2x2x4_supercell.vasp")
-    mapping = jaxce.map_structure(expansion.space.prim, atoms)
-    bits = (np.arange(2**16)[:, None] >> np.arange(16)) & 1
-    occupancies = np.empty((2**16, 16), dtype=np.int8)
-    occupancies[:, mapping.site_of_atom] = 1 - bits
-    bit_of_site = np.argsort(mapping.site_of_atom)
-    hamiltonian = jaxce.build_hamiltonian(expansion, mapping.supercell)
-    return hamiltonian, jnp.asarray(occupancies), np.load(DATA / "energies_2x2x4_all.npy"), bit_of_site
+    supercell, occupancies, energies, bit_of_site = cuau.all_states()
+    hamiltonian = jaxce.build_hamiltonian(expansion, supercell)
+    return hamiltonian, jnp.asarray(occupancies), energies, bit_of_site
 
 
 def test_all_energies(small_cell):
@@ -71,3 +65,16 @@ def test_every_swap_is_a_difference_of_the_table(small_cell):
     some = jnp.arange(0, 2**16, 997)
     single = jax.jit(jaxce.swap_energy)(hamiltonian, occupancies[some], 3, 12)
     np.testing.assert_allclose(single, expected[some, 3, 12], rtol=0, atol=1e-9)
+
+
+def test_the_shipped_model_is_the_one_that_agrees_with_clease(expansion):
+    shipped = jaxce.datasets.load_cuau_model()
+    assert shipped.space.prim == expansion.space.prim
+    np.testing.assert_array_equal(shipped.coefficients, expansion.coefficients)
+
+
+def test_formation_energies_of_the_pure_phases_are_0_and_nothing_else_changes(expansion):
+    shifted = jaxce.datasets.load_cuau_formation_model()
+    for symbol in ("Cu", "Au"):
+        assert shifted.energy_of(ase.build.bulk(symbol, "fcc", a=3.8)) == pytest.approx(0, abs=1e-12)
+    np.testing.assert_array_equal(shifted.coefficients[2:], expansion.coefficients[2:])
