@@ -149,7 +149,8 @@ def exchanged_marginals(
     counts = jnp.concatenate([counts, jnp.zeros_like(counts[..., :1, :])], axis=-2)
     others = counts[..., sublattice_of_sites(species), :].astype(own.dtype)
     others = jnp.where(jnp.broadcast_to(is_active(species), occupancy.shape)[..., None], others - own, 0)
-    elsewhere = (1 - at_home) / jnp.broadcast_to(jnp.maximum(sublattice_sizes(species) - 1, 1), at_home.shape)
+    num_others = jnp.maximum(sublattice_sizes(species) - 1, 1).astype(at_home.dtype)
+    elsewhere = (1 - at_home) / jnp.broadcast_to(num_others, at_home.shape)
     return at_home[..., None] * own + elsewhere[..., None] * others
 
 

@@ -9,8 +9,13 @@ from jax.typing import ArrayLike
 from jaxtyping import Array, Float, Num
 
 
-def with_times(occupancy: Any, *times: Num[ArrayLike, "..."]) -> tuple[Array, ...]:
+def with_times(occupancy: Any, *times: Num[ArrayLike, "..."], batch: tuple[int, ...] = ()) -> tuple[Array, ...]:
     """An array `[..., sites]` and noise times `[...]`, all with the same leading axes; times are floats.
+
+    Args:
+        occupancy: the array.
+        *times: a time, or a later and an earlier one.
+        batch: leading axes that these have to broadcast with.
 
     Raises:
         ValueError: if times that are known here are negative or not numbers, or ascend: the later one comes first.
@@ -20,7 +25,7 @@ def with_times(occupancy: Any, *times: Num[ArrayLike, "..."]) -> tuple[Array, ..
     dtypes = [jnp.result_type(time) for time in times if hasattr(time, "dtype") and not isinstance(time, float)]
     dtype = next((dtype for dtype in dtypes if jnp.issubdtype(dtype, jnp.floating)), jnp.result_type(float))
     floats = [jnp.asarray(time, dtype) for time in times]
-    batch = jnp.broadcast_shapes(occupancy.shape[:-1], *(time.shape for time in floats))
+    batch = jnp.broadcast_shapes(batch, occupancy.shape[:-1], *(time.shape for time in floats))
     return jnp.broadcast_to(occupancy, (*batch, occupancy.shape[-1])), *(jnp.broadcast_to(t, batch) for t in floats)
 
 

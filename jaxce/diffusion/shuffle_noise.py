@@ -16,7 +16,7 @@ its species of x_0; the others are permuted. The arrangement of x_t on S_t says 
 """
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import jax
@@ -79,7 +79,7 @@ class ShuffleNoise:
         self, state: ShuffleState, occupancy: Int[ArrayLike, "*clean sites"], t: Num[ArrayLike, "..."]
     ) -> Float[Array, "*batch"]:
         """Log q(x_t, S_t | x_0); -inf where it cannot be."""
-        occupancy, t = self._checked(occupancy, t)
+        occupancy, t, state = self._checked(occupancy, t, states=[state])
         everywhere = jnp.broadcast_to(is_active(self.species), occupancy.shape)
         return self._log_probability_within(everywhere, state, occupancy, jnp.log(touched(t)), -t)
 
@@ -106,9 +106,9 @@ class ShuffleNoise:
         s: Num[ArrayLike, "..."],
     ) -> ShuffleState:
         """A state at the earlier time s, drawn from q(x_s, S_s | x_t, S_t, x_0)."""
-        occupancy, t, s = self._checked(occupancy, t, s)
+        occupancy, t, s, state = self._checked(occupancy, t, s, states=[state])
         set_key, permutation_key = jax.random.split(key)
-        shuffled = self._drawn_sites(set_key, jnp.broadcast_to(state.shuffled, occupancy.shape), touched_before(t, s))
+        shuffled = self._drawn_sites(set_key, state.shuffled, touched_before(t, s))
         return ShuffleState(permuted(permutation_key, self.species, occupancy, shuffled), shuffled)
 
     def posterior_log_probability(
@@ -120,10 +120,9 @@ class ShuffleNoise:
         s: Num[ArrayLike, "..."],
     ) -> Float[Array, "*batch"]:
         """Log q(x_s, S_s | x_t, S_t, x_0); -inf where `earlier` cannot be. `state` must be possible at time t."""
-        occupancy, t, s = self._checked(occupancy, t, s)
-        within = jnp.broadcast_to(state.shuffled, occupancy.shape)
+        occupancy, t, s, earlier, state = self._checked(occupancy, t, s, states=[earlier, state])
         stays = touched_before(t, s)
-        return self._log_probability_within(within, earlier, occupancy, jnp.log(stays), jnp.log1p(-stays))
+        return self._log_probability_within(state.shuffled, earlier, occupancy, jnp.log(stays), jnp.log1p(-stays))
 
     def reverse_step(
         self,
@@ -148,6 +147,7 @@ class ShuffleNoise:
             decode: draws x_0 at exact composition: `decode_conditional`, `decode_sequential` or `decode_gumbel`.
         """
         decode_key, posterior_key = jax.random.split(key)
+        _, t, s, state = self._checked(state.occupancy, t, s, states=[state])
         counts = count_species(self.species, state.occupancy)
         clean, _ = decode(decode_key, self.species, logits, counts, _known(state))
         return self.posterior_sample(posterior_key, state, clean.astype(state.occupancy.dtype), t, s)
@@ -165,19 +165,23 @@ class ShuffleNoise:
         The sites that leave the set show what was decoded there. What was decoded on the others does not show: it is
         summed over by the same recursion that decodes.
         """
-        occupancy, t, s = self._checked(state.occupancy, t, s)
+        batch = jnp.shape(logits)[:-2]
+        _, t, s, earlier, state = self._checked(state.occupancy, t, s, states=[earlier, state], batch=batch)
         stays = touched_before(t, s)
-        counts = count_species(self.species, occupancy)
+        counts = count_species(self.species, state.occupancy)
         # All decodings that show these species: those of the released sites, times any of the others.
         is_released = state.shuffled & ~earlier.shuffled
-        shown = jnp.take_along_axis(jnp.asarray(logits), earlier.occupancy[..., None].astype(jnp.int32), axis=-1)
+        logits = jnp.broadcast_to(jnp.asarray(logits), (*state.occupancy.shape, counts.shape[-1]))
+        shown = jnp.take_along_axis(logits, earlier.occupancy[..., None].astype(jnp.int32), axis=-1)
         of_released = jnp.sum(jnp.where(is_released, shown[..., 0], 0), axis=-1)
         of_others = log_partition(self.species, logits, counts, _known(earlier))
         log_decoded = of_released + of_others - log_partition(self.species, logits, counts, _known(state))
         log_state = self._log_probability_within(
             state.shuffled, earlier, earlier.occupancy, jnp.log(stays), jnp.log1p(-stays)
         )
-        keeps = jnp.all(state.shuffled | (earlier.occupancy == state.occupancy), axis=-1)
+        keeps = jnp.all(
+            state.shuffled | (earlier.occupancy == state.occupancy.astype(earlier.occupancy.dtype)), axis=-1
+        )
         keeps &= jnp.all(count_species(self.species, earlier.occupancy) == counts, axis=(-2, -1))
         return jnp.where(keeps, log_decoded + log_state, -jnp.inf)
 
@@ -211,9 +215,17 @@ class ShuffleNoise:
         check_counts_shape(self.species, counts)
         return -log_arrangements(jnp.asarray(counts))
 
-    def _checked(self, occupancy: Any, *times: Any) -> tuple[Array, ...]:
-        check_occupancy(len(self.species.kind), occupancy)
-        return with_times(occupancy, *times)
+    def _checked(
+        self, occupancy: Any, *times: Any, states: Sequence[ShuffleState] = (), batch: tuple[int, ...] = ()
+    ) -> tuple[Any, ...]:
+        """All with the leading axes that they have together."""
+        for array in (occupancy, *(state.occupancy for state in states)):
+            check_occupancy(len(self.species.kind), array)
+        parts = [part for state in states for part in state]
+        batch = jnp.broadcast_shapes(batch, *(jnp.shape(part)[:-1] for part in parts))
+        occupancy, *times = with_times(occupancy, *times, batch=batch)
+        to_batch = lambda part: jnp.broadcast_to(jnp.asarray(part), occupancy.shape)
+        return occupancy, *times, *(ShuffleState(*map(to_batch, state)) for state in states)
 
     def _drawn_sites(
         self, key: Any, candidates: Bool[Array, "*batch sites"], probability: Float[Array, "*batch"]
@@ -235,7 +247,7 @@ class ShuffleNoise:
         counts = count_species(self.species, occupancy, state.shuffled)
         log_set = count_times_log(size, log_in) + count_times_log(outside, log_out)
         is_possible = jnp.all(within | ~state.shuffled, axis=-1)
-        is_possible &= jnp.all(state.shuffled | (state.occupancy == occupancy), axis=-1)
+        is_possible &= jnp.all(state.shuffled | (state.occupancy == occupancy.astype(state.occupancy.dtype)), axis=-1)
         is_possible &= jnp.all(count_species(self.species, state.occupancy, state.shuffled) == counts, axis=(-2, -1))
         return jnp.where(is_possible, log_set - log_arrangements(counts).astype(log_set.dtype), -jnp.inf)
 
