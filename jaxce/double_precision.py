@@ -1,6 +1,10 @@
 """Float64 for a while, whatever JAX is set to."""
 
+import importlib
+from typing import Any
+
 import jax
 
 # A context: `with double_precision(True): ...`. Older JAX has it among its experiments.
-double_precision = jax.enable_x64 if hasattr(jax, "enable_x64") else jax.experimental.enable_x64
+_home: Any = jax if hasattr(jax, "enable_x64") else importlib.import_module("jax.experimental")
+double_precision: Any = _home.enable_x64
