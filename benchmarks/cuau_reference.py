@@ -12,7 +12,7 @@ import numpy as np
 
 import jaxce
 from jaxce.diffusion import Yardstick, occupancy
-from jaxce.sampling.diagnostics import effective_sample_size, mean
+from jaxce.sampling.diagnostics import Estimate, mean
 
 TEMPERATURES = (500, 560, 620, 680, 730, 800, 950, 1200)
 WANTED = (500, 680, 1200)
@@ -45,6 +45,17 @@ def ordered_state(supercell):
     return np.round(supercell.cart_coords[:, 2] / 1.9).astype(int) % 2
 
 
+def ladder_mean(values):
+    """Mean with the larger of two errors: from the correlation within ladders, and from their scatter.
+
+    Replicas that come back to a rung make ladders more correlated than the series at a rung shows.
+    """
+    by_ladder = values.reshape(NUM_LADDERS, -1)
+    estimate = mean(by_ladder)
+    scatter = by_ladder.mean(axis=1).std(ddof=1) / np.sqrt(NUM_LADDERS)
+    return Estimate(estimate.value, max(estimate.error, float(scatter)))
+
+
 def condition(name, rung, result, hamiltonian, supercell, tables):
     """What the reference file says of one temperature."""
     kept = slice(BURN_IN, None)
@@ -55,14 +66,14 @@ def condition(name, rung, result, hamiltonian, supercell, tables):
     edges = np.linspace(per_prim.min() - 1e-6, per_prim.max() + 1e-6, 64).round(9)
     yardstick = Yardstick(supercell, edges, tables, ordered_state(supercell))
     halves = yardstick.reference(codes, energies)
-    by_ladder = per_prim.reshape(NUM_LADDERS, -1)
+    energy = ladder_mean(per_prim)
     return {
         "ensemble": name,
         "temperature": TEMPERATURES[rung],
         "num_samples": len(codes),
-        "effective_samples": round(effective_sample_size(by_ladder)),
-        "energy": list(mean(by_ladder)),
-        "gold_fraction": list(mean(codes.mean(axis=1).reshape(NUM_LADDERS, -1))),
+        "effective_samples": round(min(len(codes), np.var(per_prim) / energy.error**2)),
+        "energy": list(energy),
+        "gold_fraction": list(ladder_mean(codes.mean(axis=1))),
         "energy_edges": edges.tolist(),
         "halves": {key: values.round(9).tolist() for key, values in halves.items()},
     }

@@ -6,7 +6,7 @@ Both take any object with `__len__` and `__getitem__`, and copy it into worker p
 import operator
 import os
 import pathlib
-from typing import Any, SupportsIndex
+from typing import Any, NamedTuple, SupportsIndex
 
 import h5py
 import numpy as np
@@ -65,7 +65,7 @@ class RunSamples:
     """The samples in the folder of a run, read from the disk when they are asked for; items as in `SampleSource`.
 
     The run must have had the observable `jaxce.diffusion.occupancy`. Samples follow each other, and within each the
-    chains; of `run_tempering` they are by rung. Every process opens the file for itself.
+    chains; of `run_tempering` they are by rung. The file is mapped into memory, by every process for itself.
 
     Args:
         folder: the `folder=` of `run_monte_carlo` or `run_tempering`.
@@ -81,51 +81,63 @@ class RunSamples:
     def __init__(self, folder: str | os.PathLike, hamiltonian: Hamiltonian, temperatures: Any, drop: int = 0):
         self._path = pathlib.Path(folder) / "samples.h5"
         num_samples = _num_samples(pathlib.Path(folder) / "checkpoint.npz")
-        self._file: h5py.File | None = None
-        self._process = -1
-        shape = self._checked_shape(len(hamiltonian.species.kind))
+        self._places = _places_in_file(self._path, len(hamiltonian.species.kind))
+        num_chains = self._places["energy"].shape[1]
         if not 0 <= drop < num_samples:
             raise ValueError(f"`drop` must be from 0 to {num_samples - 1}, since the run has {num_samples} samples.")
-        self._drop, self._shape = int(drop), (num_samples - int(drop), shape[1])
-        self._temperatures = _by_chain(temperatures, shape[1])
-        self._constants = np.broadcast_to(np.asarray(hamiltonian.constant, dtype=np.float64), shape[1])
+        self._drop, self._shape = int(drop), (num_samples - int(drop), num_chains)
+        self._temperatures = _by_chain(temperatures, num_chains)
+        self._constants = np.broadcast_to(np.asarray(hamiltonian.constant, dtype=np.float64), num_chains)
+        self._mapped: dict[str, np.memmap] = {}
 
     def __len__(self) -> int:
         return self._shape[0] * self._shape[1]
 
     def __getitem__(self, index: SupportsIndex) -> dict[str, np.ndarray]:
         sample, chain = divmod(_place(index, len(self)), self._shape[1])
-        row, file = sample + self._drop, self._opened()
-        energy = float(file["energy"][row, chain]) + self._constants[chain]
-        return _item(file["observables/occupancy"][row, chain], energy, self._temperatures[chain])
+        if not self._mapped:
+            self._mapped = {name: place.mapped(self._path) for name, place in self._places.items()}
+        occupancy, energy = (self._mapped[name][sample + self._drop, chain] for name in ("occupancy", "energy"))
+        return _item(occupancy, float(energy) + self._constants[chain], self._temperatures[chain])
 
     def __getstate__(self) -> dict[str, Any]:
-        """An open file does not go to another process."""
-        return self.__dict__ | {"_file": None, "_process": -1}
+        """Another process maps the file anew, where a copied map would be all samples."""
+        return self.__dict__ | {"_mapped": {}}
 
     def __repr__(self) -> str:
         return f"RunSamples: {self._shape[0]} samples of {self._shape[1]} chains in {self._path}"
 
-    def _opened(self) -> h5py.File:
-        # After a fork the file of the parent is of no use.
-        if self._file is None or self._process != os.getpid():
-            self._file, self._process = h5py.File(self._path, "r"), os.getpid()
-        return self._file
 
-    def _checked_shape(self, num_sites: int) -> tuple[int, ...]:
-        with h5py.File(self._path, "r") as file:
-            if "observables/occupancy" not in file:
-                raise ValueError(
-                    f"{self._path} has no occupancies: run with observables=[jaxce.diffusion.occupancy]. It has "
-                    f"{list(file['observables'])}."
-                )
-            shape = file["observables/occupancy"].shape
-        if len(shape) != 3 or shape[2] != num_sites:
+class _PlaceInFile(NamedTuple):
+    """Where an array lies in a file, in one piece."""
+
+    offset: int
+    dtype: np.dtype
+    shape: tuple[int, ...]
+
+    def mapped(self, path: pathlib.Path) -> np.memmap:
+        return np.memmap(path, self.dtype, "r", self.offset, self.shape)
+
+
+def _places_in_file(path: pathlib.Path, num_sites: int) -> dict[str, _PlaceInFile]:
+    """Where energies and occupancies lie in the file of a run, which never moves them."""
+    with h5py.File(path, "r") as file:
+        if "observables/occupancy" not in file:
             raise ValueError(
-                f"the occupancies in {self._path} have the shape {shape} (samples, chains, sites), but the Hamiltonian "
-                f"is of {num_sites} sites."
+                f"{path} has no occupancies: run with observables=[jaxce.diffusion.occupancy]. It has "
+                f"{list(file['observables'])}."
             )
-        return shape
+        arrays = {"energy": file["energy"], "occupancy": file["observables/occupancy"]}
+        places = {name: _PlaceInFile(array.id.get_offset(), array.dtype, array.shape) for name, array in arrays.items()}
+    if any(place.offset is None for place in places.values()):
+        raise ValueError(f"{path} is compressed or in pieces, as no run of jaxce writes it: give the run's own file.")
+    shape = places["occupancy"].shape
+    if shape != (*places["energy"].shape, num_sites):
+        raise ValueError(
+            f"the occupancies in {path} have the shape {shape} (samples, chains, sites), but the Hamiltonian is of "
+            f"{num_sites} sites."
+        )
+    return places
 
 
 def _num_samples(checkpoint: pathlib.Path) -> int:

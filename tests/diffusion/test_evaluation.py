@@ -157,6 +157,27 @@ def test_further_observables_are_compared(cell, reference):
     assert found.mode_coverage is None
 
 
+def test_sublattices_are_compared_each_for_itself():
+    prim = jaxce.Prim(
+        np.diag([4.0, 4.0, 5.0]),
+        [[0, 0, 0], [0.5, 0.5, 0.5], [0.5, 0.5, 0.1]],
+        [["Sr", "La"], ["Ti"], ["O", "X", "F"]],
+    )
+    supercell = jaxce.Supercell(prim, (2, 1, 1))
+    ordered = np.array([0, 1, 0, 0, 0, 2])
+    yardstick = Yardstick(supercell, [-1.0, 0.0, 1.0], ordered_state=ordered, num_shells=0)
+    # Shifts and mirrors exchange the sites of each sublattice.
+    assert yardstick.variants.tolist() == [[*a, 0, 0, *o] for a in ([0, 1], [1, 0]) for o in ([0, 2], [2, 0])]
+    samples = np.array([[0, 1, 0, 0, 0, 2], [1, 0, 0, 0, 2, 1], [0, 0, 0, 0, 1, 1], [1, 1, 0, 0, 2, 2]])
+    found = yardstick.statistics(samples, [-3.0, -0.4, 0.4, 9.0], np.log([0.1, 0.2, 0.3, 0.4]))
+    np.testing.assert_allclose(found["energy"], [0.1, 0.2, 0.3, 0.4])
+    # La on A, then X and F on B: how many sites hold each.
+    np.testing.assert_allclose(found["composition"], [[0.3, 0.3, 0.4], [0.5, 0.2, 0.3], [0.3, 0.3, 0.4]])
+    np.testing.assert_allclose(found["mean_composition"], [0.55, 0.4, 0.55])
+    # By chance a half of the sites agree: near is more than three quarters.
+    np.testing.assert_allclose(found["modes"], [0.1, 0.0, 0.0, 0.0, 0.9])
+
+
 def test_what_does_not_fit_is_refused(cell, yardstick, reference):
     states, energies = cell.states[:2000], cell.energies[:2000]
     with pytest.raises(ValueError, match="shapes"):

@@ -99,6 +99,7 @@ def test_an_open_run_goes_to_other_processes(hamiltonian, run, copied):
     source = RunSamples(run[0], hamiltonian, 1000.0)
     before = source[7]
     np.testing.assert_array_equal(copied(source)[7]["occupancy"], before["occupancy"])
+    assert len(pickle.dumps(source)) < 2000
 
 
 def test_torch_loads_batches(hamiltonian, run):
@@ -120,6 +121,7 @@ def test_what_does_not_fit_is_refused(hamiltonian, run, tmp_path):
         RunSamples(folder, hamiltonian, 300.0, drop=5)
     (tmp_path / "checkpoint.npz").write_bytes((folder / "checkpoint.npz").read_bytes())
     with h5py.File(tmp_path / "samples.h5", "w") as file:
+        file["energy"] = np.zeros((5, 6))
         file["observables/occupancy"] = np.zeros((5, 6, 9), dtype=np.int8)
     with pytest.raises(ValueError, match="of 4 sites"):
         RunSamples(tmp_path, hamiltonian, 300.0)
