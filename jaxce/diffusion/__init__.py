@@ -1,6 +1,7 @@
 """What a generative model of disordered crystals needs beside its network."""
 
 from jaxce.diffusion.absorbing_noise import AbsorbingNoise as AbsorbingNoise
+from jaxce.diffusion.annealed_particles import AnnealedParticles as AnnealedParticles
 from jaxce.diffusion.conditional_decoding import (
     conditional_log_probability as conditional_log_probability,
     decode_conditional as decode_conditional,
@@ -15,10 +16,23 @@ from jaxce.diffusion.exact_composition import (
     log_arrangements as log_arrangements,
     species_of as species_of,
 )
+from jaxce.diffusion.feynman_kac import (
+    SteeredParticles as SteeredParticles,
+    check_alive as check_alive,
+    effective_sample_size as effective_sample_size,
+    log_mean_exp as log_mean_exp,
+    resample as resample,
+    steer as steer,
+)
 from jaxce.diffusion.graphs import (
     NeighbourGraph as NeighbourGraph,
     augmented as augmented,
     neighbour_graph as neighbour_graph,
+)
+from jaxce.diffusion.guidance import (
+    relaxed_tilted_logits as relaxed_tilted_logits,
+    swap_log_weights as swap_log_weights,
+    tilted_logits as tilted_logits,
 )
 from jaxce.diffusion.importance_weights import (
     effective_sample_fraction as effective_sample_fraction,
@@ -28,6 +42,11 @@ from jaxce.diffusion.importance_weights import (
     log_importance_weights as log_importance_weights,
     log_z_estimate as log_z_estimate,
     reverse_kl as reverse_kl,
+)
+from jaxce.diffusion.locally_balanced import (
+    BalancedMoves as BalancedMoves,
+    locally_balanced_flips as locally_balanced_flips,
+    locally_balanced_swaps as locally_balanced_swaps,
 )
 from jaxce.diffusion.mode_coverage import (
     coverage as coverage,
@@ -43,6 +62,12 @@ from jaxce.diffusion.sample_source import (
 )
 from jaxce.diffusion.shuffle_noise import ShuffleNoise as ShuffleNoise, ShuffleState as ShuffleState
 from jaxce.diffusion.site_noise import denoised_probabilities as denoised_probabilities
+from jaxce.diffusion.smc import (
+    adaptive_temperatures as adaptive_temperatures,
+    annealed_importance_sampling as annealed_importance_sampling,
+    sequential_monte_carlo as sequential_monte_carlo,
+    temperature_path as temperature_path,
+)
 from jaxce.diffusion.tensors import (
     SiteMasks as SiteMasks,
     occupancy_from_one_hot as occupancy_from_one_hot,

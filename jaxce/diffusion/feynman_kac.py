@@ -46,14 +46,15 @@ def resample(key: Any, log_weights: Float[ArrayLike, "*batch particles"]) -> Int
     log_weights = jnp.asarray(log_weights)
     num_particles = log_weights.shape[-1]
     cumulative = jnp.cumsum(jax.nn.softmax(log_weights, axis=-1), axis=-1)
-    # From (0, 1], so that particles without weight stand neither first nor last.
+    # The part that ends at the last particle with a weight is all, whatever the rounding.
+    cumulative /= cumulative[..., -1:]
+    # From (0, 1]: no mark is at 0, where particles without weight may stand.
     offset = 1 - jax.random.uniform(key, (*log_weights.shape[:-1], 1), cumulative.dtype)
-    places = jnp.arange(num_particles, dtype=cumulative.dtype) / num_particles
-    marks = offset / num_particles + jnp.broadcast_to(places, log_weights.shape)
-    marks = jnp.minimum(marks, 1) * cumulative[..., -1:]
-    search = lambda row, mark: jnp.searchsorted(row, mark, side="left").astype(jnp.int32)
-    flat = jax.vmap(search)(cumulative.reshape(-1, num_particles), marks.reshape(-1, num_particles))
-    return flat.reshape(log_weights.shape)
+    num_marks = jnp.clip(jnp.floor(num_particles * cumulative - offset) + 1, 0, num_particles).astype(jnp.int32)
+    # A place is taken by the particle before which fewer marks stand, up to which more.
+    ends = jax.vmap(lambda ends: jnp.zeros(num_particles + 1, jnp.int32).at[ends].add(1))
+    taken = jnp.cumsum(ends(num_marks.reshape(-1, num_particles)), axis=-1)[:, :-1]
+    return taken.reshape(log_weights.shape).astype(jnp.int32)
 
 
 class SteeredParticles(NamedTuple):
