@@ -2,6 +2,7 @@
 
 import itertools
 
+import jax
 import numpy as np
 from scipy.stats import chi2
 
@@ -21,6 +22,11 @@ OCCUPANCIES = np.array(list(itertools.product(*(range(number) for number in NUM_
 SETS = np.array(list(itertools.product(*((False, True) if number > 1 else (False,) for number in NUM_SPECIES))))
 CLEAN = (0, 2, 0, 1, 0, 1)
 COUNTS = np.array([[1, 2, 0], [1, 0, 1]])
+
+
+def random_key(seed):
+    """A key whose numbers compile in half the time of the usual ones."""
+    return jax.random.key(seed, impl="rbg")
 
 
 def arrangements(counts=COUNTS):

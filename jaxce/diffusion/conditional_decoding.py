@@ -21,7 +21,7 @@ from jax.typing import ArrayLike
 from jaxtyping import Array, Bool, Float, Int
 
 from jaxce.blocks import block_size, over_batch
-from jaxce.diffusion.exact_composition import sublattice_of_sites
+from jaxce.diffusion.exact_composition import active_kinds, check_counts_shape, species_of, sublattice_of_sites
 from jaxce.diffusion.open_sites import EXCLUDED_BY_COUNTS, OpenSites, chosen_logits, open_sites, or_impossible
 from jaxce.lattice.supercell import Supercell
 from jaxce.tables import Hamiltonian, SiteSpecies
@@ -52,8 +52,8 @@ def decode_conditional(
     Raises:
         ValueError: if shapes do not fit, or the tables would be too large.
     """
+    tables = _tables(species_of(crystal), counts)
     sites = open_sites(crystal, logits, counts, known)
-    tables = _tables(sites.species, counts)
     gumbel = jax.random.gumbel(key, sites.logits.shape, sites.logits.dtype)
     draw = lambda *arrays: _draw(tables, *arrays)
     drawn, log_total = over_batch(jax.vmap(draw), tables.block, (sites.logits, 2), (sites.counts, 2), (gumbel, 2))
@@ -107,21 +107,22 @@ class _Tables(NamedTuple):
 
 
 def _tables(species: SiteSpecies, counts: Any) -> _Tables:
-    row = sublattice_of_sites(species)
-    order = jnp.argsort(row, stable=True)
-    row = row[order]
-    is_first = jnp.concatenate([jnp.ones(1, bool), row[1:] != row[:-1]])
+    check_counts_shape(species, counts)
     largest = _largest_counts(species, counts)
     omitted = int(np.argmax(largest))
     tracked = tuple(code for code in range(len(largest)) if code != omitted)
     shape = tuple(int(largest[code]) + 1 for code in tracked)
-    entries = len(order) * math.prod(shape)
+    entries = len(species.kind) * math.prod(shape)
     if entries > _LARGEST_TABLE:
         raise ValueError(
-            f"exact decoding of {len(order)} sites with counts up to {largest.tolist()} needs a table of {entries} "
-            f"entries per structure, more than {_LARGEST_TABLE}. Use decode_sequential or decode_gumbel, or give the "
-            "counts as a NumPy array that is no argument of the jitted function."
+            f"exact decoding of {len(species.kind)} sites with counts up to {largest.tolist()} needs a table of "
+            f"{entries} entries per structure, more than {_LARGEST_TABLE}. Use decode_sequential or decode_gumbel, or "
+            "give the counts as a NumPy array that is no argument of the jitted function."
         )
+    row = sublattice_of_sites(species)
+    order = jnp.argsort(row, stable=True)
+    row = row[order]
+    is_first = jnp.concatenate([jnp.ones(1, bool), row[1:] != row[:-1]])
     return _Tables(order, row, is_first, tracked, shape, block_size(entries))
 
 
@@ -130,8 +131,9 @@ def _largest_counts(species: SiteSpecies, counts: Any) -> np.ndarray:
     if not isinstance(counts, Tracer):
         given = np.asarray(counts)
         return given.reshape(-1, given.shape[-1]).max(axis=0)
-    is_traced = isinstance(species.kind, Tracer)
-    sites = len(species.kind) if is_traced else max(np.bincount(np.asarray(sublattice_of_sites(species))))
+    if isinstance(species.kind, Tracer):
+        return np.full(counts.shape[-1], len(species.kind))
+    sites = max(np.sum(np.asarray(species.kind) == kind) for kind in active_kinds(species))
     return np.full(counts.shape[-1], sites)
 
 

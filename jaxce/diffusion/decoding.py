@@ -63,7 +63,7 @@ def decode_gumbel(
 
     Species after species, from the last code to the second, is given to the sites with the highest perturbed log-odds
     against the codes before it; the first code takes what is left. An occupancy comes from many orders of its sites, so
-    its own probability is larger.
+    its own probability is larger. Under jit the log-probability costs nothing where it is not used, and else the most.
 
     Args:
         key: random key, consumed.

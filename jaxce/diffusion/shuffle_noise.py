@@ -223,9 +223,9 @@ class ShuffleNoise:
             check_occupancy(len(self.species.kind), array)
         parts = [part for state in states for part in state]
         batch = jnp.broadcast_shapes(batch, *(jnp.shape(part)[:-1] for part in parts))
-        occupancy, *times = with_times(occupancy, *times, batch=batch)
+        occupancy, *floats = with_times(occupancy, *times, batch=batch)
         to_batch = lambda part: jnp.broadcast_to(jnp.asarray(part), occupancy.shape)
-        return occupancy, *times, *(ShuffleState(*map(to_batch, state)) for state in states)
+        return occupancy, *floats, *(ShuffleState(*map(to_batch, state)) for state in states)
 
     def _drawn_sites(
         self, key: Any, candidates: Bool[Array, "*batch sites"], probability: Float[Array, "*batch"]

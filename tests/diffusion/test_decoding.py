@@ -13,7 +13,18 @@ from jaxce.diffusion.conditional_decoding import conditional_log_probability, de
 from jaxce.diffusion.decoding import decode_gumbel, decode_sequential
 from jaxce.diffusion.exact_composition import check_counts, composition_counts
 from jaxce.diffusion.open_sites import check_logits
-from noising import COUNTS, NUM_SPECIES, OCCUPANCIES, SMALL, SUBLATTICES, arrangements, assert_distributed, count, rows
+from noising import (
+    COUNTS,
+    NUM_SPECIES,
+    OCCUPANCIES,
+    SMALL,
+    SUBLATTICES,
+    arrangements,
+    assert_distributed,
+    count,
+    random_key,
+    rows,
+)
 
 LOGITS = np.random.default_rng(0).normal(size=(6, 3)) * 1.5
 DECODERS = {"conditional": decode_conditional, "sequential": decode_sequential, "gumbel": decode_gumbel}
@@ -33,7 +44,7 @@ log_probability_of = jax.jit(
 def decoded(name, logits, counts=COUNTS, known=UNKNOWN):
     logits = np.broadcast_to(logits, (NUM_DRAWS, 6, 3))
     occupancy, log_probability = draw[name](
-        jax.random.key(1), logits, np.broadcast_to(counts, (NUM_DRAWS, 2, 3)), np.array(known)
+        random_key(1), logits, np.broadcast_to(counts, (NUM_DRAWS, 2, 3)), np.array(known)
     )
     return rows(occupancy), np.asarray(log_probability)
 
@@ -181,7 +192,7 @@ def test_tables_that_would_be_too_large_are_refused():
     prim = jaxce.Prim(4.0 * np.eye(3), [[0, 0, 0]], [["A", "B", "C", "D"]])
     counts = np.array([[250, 250, 250, 250]])
     with pytest.raises(ValueError, match="Use decode_sequential or decode_gumbel"):
-        decode_conditional(jax.random.key(0), jaxce.Supercell(prim, 10), np.zeros((1000, 4)), counts)
+        decode_conditional(random_key(0), jaxce.Supercell(prim, 10), np.zeros((1000, 4)), counts)
 
 
 def test_composition_counts_are_those_of_each_sublattice():

@@ -1,5 +1,6 @@
 """Shuffle noise against enumeration of all sets and arrangements, by loops over permutations."""
 
+import dataclasses
 import itertools
 import math
 
@@ -8,13 +9,23 @@ import numpy as np
 import pytest
 
 import jaxce
-from jaxce.diffusion.conditional_decoding import decode_conditional
-from jaxce.diffusion.decoding import decode_gumbel
 from jaxce.diffusion.exact_composition import composition_counts
 from jaxce.diffusion.shuffle_noise import ShuffleNoise, ShuffleState
-from noising import CLEAN, COUNTS, NUM_SPECIES, SETS, SMALL, SUBLATTICES, arrangements, assert_distributed, rows
+from noising import (
+    CLEAN,
+    COUNTS,
+    NUM_SPECIES,
+    SETS,
+    SMALL,
+    SUBLATTICES,
+    arrangements,
+    assert_distributed,
+    random_key,
+    rows,
+)
 
 T, S = 0.9, 0.4
+NUM_DRAWS = 10_000
 NOISE = ShuffleNoise(SMALL)
 ACTIVE = tuple(site for site in range(6) if NUM_SPECIES[site] > 1)
 LOGITS = np.random.default_rng(0).normal(size=(6, 3))
@@ -26,12 +37,10 @@ STATES = ShuffleState(np.array([o for o, _ in PAIRS], np.int8), np.array([s for 
 log_probability = jax.jit(lambda noise, *arguments: noise.log_probability(*arguments))
 posterior_log_probability = jax.jit(lambda noise, *arguments: noise.posterior_log_probability(*arguments))
 reverse_log_probability = jax.jit(lambda noise, *arguments: noise.reverse_log_probability(*arguments))
-prior = jax.jit(lambda noise, key, counts: noise.prior(key, counts, (400,)))
+prior = jax.jit(lambda noise, key, counts: noise.prior(key, counts, (NUM_DRAWS,)))
 sample = jax.jit(lambda noise, *arguments: noise.sample(*arguments))
 posterior_sample = jax.jit(lambda noise, *arguments: noise.posterior_sample(*arguments))
-reverse_step = jax.jit(
-    lambda noise, decode, *arguments: noise.reverse_step(*arguments, decode=decode), static_argnums=1
-)
+reverse_step = jax.jit(lambda noise, *arguments: noise.reverse_step(*arguments))
 
 
 def arranged(occupancy, chosen):
@@ -85,7 +94,7 @@ def keys_of(state):
     return list(zip(rows(state.occupancy), rows(state.shuffled), strict=True))
 
 
-def repeated(state, number=10_000):
+def repeated(state, number=NUM_DRAWS):
     """A state as arrays with a batch axis."""
     occupancy, shuffled = np.array(state[0], np.int8), np.array(state[1])
     return ShuffleState(np.broadcast_to(occupancy, (number, 6)), np.broadcast_to(shuffled, (number, 6)))
@@ -107,7 +116,7 @@ def test_log_probability_of_every_state_is_that_of_enumeration():
 
 
 def test_samples_have_the_joint_distribution_and_the_marginals():
-    state = sample(NOISE, jax.random.key(0), np.broadcast_to(np.array(CLEAN, np.int8), (20_000, 6)), T)
+    state = sample(NOISE, random_key(0), np.broadcast_to(np.array(CLEAN, np.int8), (20_000, 6)), T)
     assert_distributed(keys_of(state), AT_T)
     marginals = np.asarray(jax.jit(NOISE.site_marginals)(np.array(CLEAN), T))
     for site, code in itertools.product(range(6), range(3)):
@@ -122,8 +131,8 @@ def test_posterior_is_that_of_bayes(state):
     found = np.exp(np.asarray(posterior_log_probability(NOISE, STATES, at_t, np.array(CLEAN), T, S)))
     np.testing.assert_allclose(found, [expected.get(pair, 0) for pair in PAIRS], atol=1e-14)
     assert found.sum() == pytest.approx(1, abs=1e-12)
-    clean = np.broadcast_to(np.array(CLEAN, np.int8), (10_000, 6))
-    assert_distributed(keys_of(posterior_sample(NOISE, jax.random.key(1), repeated(state), clean, T, S)), expected)
+    clean = np.broadcast_to(np.array(CLEAN, np.int8), (NUM_DRAWS, 6))
+    assert_distributed(keys_of(posterior_sample(NOISE, random_key(1), repeated(state), clean, T, S)), expected)
 
 
 def test_posterior_averaged_over_the_marginal_at_t_is_the_marginal_at_s():
@@ -141,17 +150,17 @@ def test_reverse_step_draws_a_mixture_of_posteriors_and_its_log_probability_is_e
     found = np.exp(np.asarray(reverse_log_probability(NOISE, STATES, at_t, LOGITS, T, S)))
     np.testing.assert_allclose(found, [expected.get(pair, 0) for pair in PAIRS], atol=1e-14)
     assert found.sum() == pytest.approx(1, abs=1e-12)
-    earlier = reverse_step(NOISE, decode_conditional, jax.random.key(2), repeated(state), LOGITS, T, S)
+    earlier = reverse_step(NOISE, random_key(2), repeated(state), LOGITS, T, S)
     assert_distributed(keys_of(earlier), expected)
 
 
 def test_reverse_process_keeps_the_composition_and_ends_with_nothing_shuffled():
-    state = prior(NOISE, jax.random.key(3), COUNTS)
+    state = prior(NOISE, random_key(3), COUNTS)
     possible = set(arrangements())
     assert_distributed(rows(state.occupancy), dict.fromkeys(possible, 1 / len(possible)))
     assert np.all(np.asarray(state.shuffled) == [site in ACTIVE for site in range(6)])
-    for key, (t, s) in zip(jax.random.split(jax.random.key(4), 3), [(5.0, 1.0), (1.0, 0.3), (0.3, 0.0)], strict=True):
-        before, state = state, reverse_step(NOISE, decode_gumbel, key, state, LOGITS, t, s)
+    for seed, t, s in [(4, 5.0, 1.0), (5, 1.0, 0.3), (6, 0.3, 0.0)]:
+        before, state = state, reverse_step(NOISE, random_key(seed), state, LOGITS, t, s)
         assert set(rows(state.occupancy)) <= possible
         assert not np.any(np.asarray(state.shuffled) & ~np.asarray(before.shuffled))
         shown = ~np.asarray(before.shuffled)
@@ -166,13 +175,21 @@ def test_prior_is_that_of_random_occupancies():
     noise, counts = ShuffleNoise(supercell), composition_counts(supercell, composition)
     expected = jaxce.log_probability(supercell, composition)
     assert float(noise.prior_log_probability(counts)) == pytest.approx(expected, abs=1e-12)
-    drawn = jaxce.random_occupancy(jax.random.key(0), supercell, composition, (2,))
-    found = jax.jit(lambda drawn: noise.log_probability(noise.all_shuffled(drawn), drawn[::-1], np.inf))(drawn)
-    np.testing.assert_allclose(found, expected)
+
+
+def test_padded_sites_change_nothing_and_supercells_may_be_stacked():
+    kind = np.append(np.asarray(NOISE.species.kind), [len(NOISE.species.num_species) - 1] * 2)
+    stacked = dataclasses.replace(NOISE.species, kind=np.stack([kind, np.roll(kind, 1)]))
+    axes = dataclasses.replace(NOISE.species, kind=0, num_species=None, labels=None, codes=None)
+    clean = np.append(CLEAN, [0, 0])
+    marginals = jax.vmap(lambda species, clean: ShuffleNoise(species).site_marginals(clean, T), in_axes=(axes, 0))
+    found = np.asarray(jax.jit(marginals)(stacked, np.stack([clean, np.roll(clean, 1)])))
+    expected = np.concatenate([jax.jit(NOISE.site_marginals)(np.array(CLEAN), T), [[1, 0, 0]] * 2])
+    np.testing.assert_allclose(found, [expected, np.roll(expected, 1, axis=0)], atol=1e-15)
 
 
 def test_bad_input_is_refused():
     with pytest.raises(ValueError, match=r"shape \[..., 2, 3\]"):
-        NOISE.prior(jax.random.key(0), np.array([[1, 2]]))
+        NOISE.prior(random_key(0), np.array([[1, 2]]))
     with pytest.raises(ValueError, match="`s` must not be later than `t`"):
-        NOISE.posterior_sample(jax.random.key(0), NOISE.all_shuffled(np.array(CLEAN)), np.array(CLEAN), 0.1, 0.2)
+        NOISE.posterior_sample(random_key(0), NOISE.all_shuffled(np.array(CLEAN)), np.array(CLEAN), 0.1, 0.2)
