@@ -8,6 +8,7 @@ from jaxce.diffusion.conditional_decoding import (
     log_partition as log_partition,
 )
 from jaxce.diffusion.decoding import decode_gumbel as decode_gumbel, decode_sequential as decode_sequential
+from jaxce.diffusion.denoisers import check_denoiser as check_denoiser, host_denoiser as host_denoiser
 from jaxce.diffusion.evaluation import Comparison as Comparison, Evaluation as Evaluation, evaluate as evaluate
 from jaxce.diffusion.exact_composition import (
     check_counts as check_counts,
@@ -55,11 +56,13 @@ from jaxce.diffusion.mode_coverage import (
     variant_of as variant_of,
 )
 from jaxce.diffusion.open_sites import check_logits as check_logits
+from jaxce.diffusion.reverse_process import known_occupancy as known_occupancy, reverse_times as reverse_times
 from jaxce.diffusion.sample_source import (
     RunSamples as RunSamples,
     SampleSource as SampleSource,
     occupancy as occupancy,
 )
+from jaxce.diffusion.samplers import reverse_path as reverse_path, reverse_sample as reverse_sample
 from jaxce.diffusion.shuffle_noise import ShuffleNoise as ShuffleNoise, ShuffleState as ShuffleState
 from jaxce.diffusion.site_noise import denoised_probabilities as denoised_probabilities
 from jaxce.diffusion.smc import (
