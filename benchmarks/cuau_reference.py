@@ -96,7 +96,8 @@ def main(folder, out):
         f"samples each every {SAMPLE_EVERY} sweeps after {SAMPLE_EVERY * BURN_IN}; energies per prim relative to the "
         "pure phases"
     )
-    out.write_text(json.dumps({"how": how, "conditions": rows}) + "\n", encoding="utf-8")
+    content = {"how": how, "ordered_state": ordered_state(supercell).tolist(), "conditions": rows}
+    out.write_text(json.dumps(content) + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -7,13 +7,11 @@ import importlib.resources
 import json
 from typing import NamedTuple
 
-import ase.build
 import numpy as np
 
 from jaxce.cluster_expansion import ClusterExpansion
 
 _FOLDER = importlib.resources.files("jaxce.datasets") / "cuau"
-_LATTICE_CONSTANT = 3.8
 
 
 class CuAuReference(NamedTuple):
@@ -25,7 +23,9 @@ class CuAuReference(NamedTuple):
         energy: mean, eV per prim, and its standard error.
         gold_fraction: mean x_Au and its standard error.
         energy_edges: `[64]` edges of the energy histogram, eV per prim.
-        halves: what `jaxce.diffusion.Yardstick.reference` gives: name -> `[2, ...]`, from independent ladders.
+        ordered_state: `[64]` the ground state, L1_0.
+        halves: what `jaxce.diffusion.Yardstick.reference` gives: name -> `[2, ...]`, from independent ladders. The
+            yardstick has these edges and this ordered state, and the tables of the expansion.
     """
 
     num_samples: int
@@ -33,6 +33,7 @@ class CuAuReference(NamedTuple):
     energy: tuple[float, float]
     gold_fraction: tuple[float, float]
     energy_edges: np.ndarray
+    ordered_state: np.ndarray
     halves: dict[str, np.ndarray]
 
 
@@ -48,11 +49,12 @@ def load_cuau_formation_model() -> ClusterExpansion:
     The same canonical distributions, and those at other chemical potentials: mu of each species less its energy.
     """
     expansion = load_cuau_model()
-    copper, gold = (expansion.energy_of(ase.build.bulk(symbol, "fcc", a=_LATTICE_CONSTANT)) for symbol in ("Cu", "Au"))
-    coefficients = expansion.coefficients.copy()
+    space, coefficients = expansion.space, expansion.coefficients.copy()
+    orders = np.array([space.orbits[orbit].order for orbit in space.orbit_of_correlation])
     # The site function is -1 for copper and 1 for gold.
+    copper, gold = (np.sum(coefficients * sign**orders) for sign in (-1.0, 1.0))
     coefficients[:2] -= [(gold + copper) / 2, (gold - copper) / 2]
-    return ClusterExpansion(expansion.space, coefficients, expansion.metadata)
+    return ClusterExpansion(space, coefficients, {"data": f"{expansion.metadata['data']}, less the pure phases"})
 
 
 def load_cuau_reference(ensemble: str, temperature: int) -> CuAuReference:
@@ -76,5 +78,6 @@ def load_cuau_reference(ensemble: str, temperature: int) -> CuAuReference:
         energy=tuple(row["energy"]),
         gold_fraction=tuple(row["gold_fraction"]),
         energy_edges=np.array(row["energy_edges"]),
+        ordered_state=np.array(content["ordered_state"], dtype=np.int8),
         halves={name: np.array(values) for name, values in row["halves"].items()},
     )

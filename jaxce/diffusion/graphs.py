@@ -29,7 +29,7 @@ class NeighbourGraph(NamedTuple):
         displacements: `[edges, 3]` from sender to receiver, angstrom.
         distances: `[edges]` angstrom.
         kind: `[edges]` edges of the same number are images of each other by the prim's space group; from 0 on, nearer
-            ones first. A network whose weights depend on nothing else is equivariant.
+            ones first. Messages that know nothing else of an edge are equivariant.
     """
 
     senders: np.ndarray

@@ -51,6 +51,8 @@ def test_statistics_of_the_halves_belong_together(condition, coefficients):
     assert halves["energy"].shape == (65,)
     assert halves["energy"][1:-1].sum() == pytest.approx(1)
     assert jensen_shannon(*found.halves["energy"]) < 0.002
+    state = found.ordered_state
+    assert (state.shape, state.sum()) == ((64,), 32)
     # The six variants of L1_0 are equally likely.
     variants = halves["modes"][:6]
     assert np.ptp(variants) < 0.25 * variants.mean() + 0.002

@@ -87,7 +87,7 @@ def test_augmentation_draws_every_operation_and_puts_species_where_it_says():
     permutations = jaxce.Supercell(PEROVSKITE, (1, 1, 2)).symmetry_permutations
     # All sites differ, so that an image tells its operation.
     occupancy = np.broadcast_to(np.arange(10, dtype=np.int8), (4000, 10))
-    images = np.asarray(augmented(jax.random.key(0), occupancy, permutations))
+    images = np.asarray(jax.jit(augmented)(jax.random.key(0), occupancy, permutations))
     expected = np.empty_like(permutations)
     for row, permutation in zip(expected, permutations, strict=True):
         row[permutation] = np.arange(10)
