@@ -107,8 +107,8 @@ def _check_alive(log_weights: np.ndarray, number: int, beta: float) -> None:
     if np.any(is_dead):
         raise ValueError(
             f"all particles of {is_dead.sum()} of {len(is_dead)} islands are dead at level {number} (counted from 0; "
-            f"{1 / (ase.units.kB * beta):.6g} K): no weight is a finite number. Energies or chemical potentials are "
-            "not finite, or too large for the precision of the Hamiltonian."
+            f"{1 / (ase.units.kB * beta):.6g} K): no weight is above 0, or one is NaN. Energies or chemical potentials "
+            "are not finite, or too large for the precision of the Hamiltonian."
         )
 
 
