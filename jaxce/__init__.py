@@ -96,9 +96,9 @@ __version__ = "0.1.0"
 
 
 def __getattr__(name: str) -> Any:
-    """`jaxce.torch`, which is imported when it is asked for, since PyTorch is optional."""
-    if name == "torch":
-        return importlib.import_module("jaxce.torch")
+    """Parts that not everybody needs are imported when they are asked for; PyTorch is optional."""
+    if name in ("diffusion", "torch"):
+        return importlib.import_module(f"jaxce.{name}")
     raise AttributeError(f"module 'jaxce' has no attribute {name!r}")
 
 
