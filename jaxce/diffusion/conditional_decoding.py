@@ -22,7 +22,14 @@ from jaxtyping import Array, Bool, Float, Int
 
 from jaxce.blocks import block_size, over_batch
 from jaxce.diffusion.exact_composition import active_kinds, check_counts_shape, species_of, sublattice_of_sites
-from jaxce.diffusion.open_sites import EXCLUDED_BY_COUNTS, OpenSites, chosen_logits, open_sites, or_impossible
+from jaxce.diffusion.open_sites import (
+    EXCLUDED_BY_COUNTS,
+    EXCLUDED_BY_LOGITS,
+    OpenSites,
+    chosen_logits,
+    open_sites,
+    or_impossible,
+)
 from jaxce.lattice.supercell import Supercell
 from jaxce.tables import Hamiltonian, SiteSpecies
 
@@ -81,9 +88,13 @@ def log_partition(
     counts: Int[ArrayLike, "*composed sublattices species"],
     known: Int[ArrayLike, "*known sites"] | None = None,
 ) -> Float[Array, "*batch"]:
-    """Log Z: exp(sum of the logits of the open sites), summed over all their arrangements at the exact composition."""
+    """Log Z: exp(sum of the logits of the open sites), summed over all their arrangements at the exact composition.
+
+    -inf if there is none.
+    """
     sites = open_sites(crystal, logits, counts, known)
-    return _log_totals(sites, _tables(sites.species, counts))
+    log_total = _log_totals(sites, _tables(sites.species, counts))
+    return jnp.where(log_total <= EXCLUDED_BY_LOGITS / 2, -jnp.inf, log_total)
 
 
 class _Tables(NamedTuple):

@@ -74,13 +74,18 @@ def open_sites(
     known = jnp.where((known >= 0) & (known < sizes), known, jnp.where(sizes > 1, -1, 0))
     is_open = known < 0
     codes = jnp.arange(num_species, dtype=known.dtype).reshape((1,) * known.ndim + (num_species,))
-    logits = logits.astype(logits.dtype if jnp.finfo(logits.dtype).bits >= 32 else jnp.float32)
+    logits = at_least_single(logits)
     logits = jnp.where(is_open[..., None], jnp.maximum(logits, EXCLUDED_BY_LOGITS), 0)
     may_be = jnp.where(
         is_open[..., None], jnp.broadcast_to(is_allowed(species), logits.shape), known[..., None] == codes
     )
     logits = jnp.where(may_be, logits, EXCLUDED_BY_LOGITS)
     return OpenSites(species, logits, jnp.broadcast_to(counts, (*batch, *counts.shape[-2:])), is_open, known)
+
+
+def at_least_single(values: Float[Array, "..."]) -> Float[Array, "..."]:
+    """The values in float32 where they have fewer bits."""
+    return values if jnp.finfo(values.dtype).bits >= 32 else values.astype(jnp.float32)
 
 
 def counts_left(sites: OpenSites) -> Int[Array, "*batch sublattices species"]:

@@ -37,6 +37,7 @@ from jaxce.diffusion.exact_composition import (
     sublattice_sizes,
 )
 from jaxce.diffusion.noise_times import count_times_log, kept, touched, touched_before, with_times
+from jaxce.diffusion.open_sites import at_least_single
 from jaxce.lattice.supercell import Supercell
 from jaxce.site_species import check_occupancy
 from jaxce.tables import Hamiltonian, SiteSpecies
@@ -171,19 +172,19 @@ class ShuffleNoise:
         counts = count_species(self.species, state.occupancy)
         # All decodings that show these species: those of the released sites, times any of the others.
         is_released = state.shuffled & ~earlier.shuffled
-        logits = jnp.broadcast_to(jnp.asarray(logits), (*state.occupancy.shape, counts.shape[-1]))
+        logits = at_least_single(jnp.broadcast_to(jnp.asarray(logits), (*state.occupancy.shape, counts.shape[-1])))
         shown = jnp.take_along_axis(logits, earlier.occupancy[..., None].astype(jnp.int32), axis=-1)
         of_released = jnp.sum(jnp.where(is_released, shown[..., 0], 0), axis=-1)
         of_others = log_partition(self.species, logits, counts, _known(earlier))
-        log_decoded = of_released + of_others - log_partition(self.species, logits, counts, _known(state))
+        of_all = log_partition(self.species, logits, counts, _known(state))
         log_state = self._log_probability_within(
             state.shuffled, earlier, earlier.occupancy, jnp.log(stays), jnp.log1p(-stays)
         )
-        keeps = jnp.all(
-            state.shuffled | (earlier.occupancy == state.occupancy.astype(earlier.occupancy.dtype)), axis=-1
-        )
+        is_shown = earlier.occupancy == state.occupancy.astype(earlier.occupancy.dtype)
+        keeps = jnp.all(state.shuffled | is_shown, axis=-1) & (of_all > -jnp.inf)
         keeps &= jnp.all(count_species(self.species, earlier.occupancy) == counts, axis=(-2, -1))
-        return jnp.where(keeps, log_decoded + log_state, -jnp.inf)
+        log_decoded = of_released + of_others - jnp.where(keeps, of_all, 0)
+        return jnp.where(keeps, log_decoded.astype(log_state.dtype) + log_state, -jnp.inf)
 
     def all_shuffled(self, occupancy: Int[ArrayLike, "*batch sites"]) -> ShuffleState:
         """The state at infinite time, all sites joined, of an occupancy such as `jaxce.random_occupancy` draws."""

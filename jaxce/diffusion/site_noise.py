@@ -13,6 +13,7 @@ from jaxtyping import Array, Float, Int
 
 from jaxce.diffusion.exact_composition import species_of
 from jaxce.diffusion.noise_times import with_times
+from jaxce.diffusion.open_sites import at_least_single
 from jaxce.lattice.supercell import Supercell
 from jaxce.site_species import check_occupancy, is_allowed
 from jaxce.tables import Hamiltonian, SiteSpecies
@@ -21,8 +22,8 @@ from jaxce.tables import Hamiltonian, SiteSpecies
 def denoised_probabilities(
     crystal: Supercell | Hamiltonian | SiteSpecies, logits: Float[ArrayLike, "*batch sites species"]
 ) -> Float[Array, "*batch sites species"]:
-    """The softmax of a denoiser's logits over the species that each site allows."""
-    logits = jnp.asarray(logits)
+    """The softmax of a denoiser's logits over the species that each site allows, in float32 at least."""
+    logits = at_least_single(jnp.asarray(logits))
     allowed = jnp.broadcast_to(is_allowed(species_of(crystal)), logits.shape)
     return jax.nn.softmax(logits, axis=-1, where=allowed)
 

@@ -154,6 +154,15 @@ def test_reverse_step_draws_a_mixture_of_posteriors_and_its_log_probability_is_e
     assert_distributed(keys_of(earlier), expected)
 
 
+def test_single_precision_logits_that_forbid_what_was_released_give_minus_infinity():
+    at_t = ShuffleState(np.array(PARTLY[0], np.int8), np.array(PARTLY[1]))
+    logits = LOGITS.astype(np.float32)
+    expected, found = mixture(PARTLY), np.exp(reverse_log_probability(NOISE, STATES, at_t, logits, T, S))
+    np.testing.assert_allclose(found, [expected.get(pair, 0) for pair in PAIRS], atol=1e-6)
+    logits[0, :2] = -np.inf
+    assert np.all(np.asarray(reverse_log_probability(NOISE, STATES, at_t, logits, T, S)) == -np.inf)
+
+
 def test_reverse_process_keeps_the_composition_and_ends_with_nothing_shuffled():
     state = prior(NOISE, random_key(3), COUNTS)
     possible = set(arrangements())
