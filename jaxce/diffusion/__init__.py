@@ -71,6 +71,11 @@ from jaxce.diffusion.smc import (
     sequential_monte_carlo as sequential_monte_carlo,
     temperature_path as temperature_path,
 )
+from jaxce.diffusion.steered_samples import (
+    boltzmann_sample as boltzmann_sample,
+    energy_reward as energy_reward,
+    steered_sample as steered_sample,
+)
 from jaxce.diffusion.tensors import (
     SiteMasks as SiteMasks,
     occupancy_from_one_hot as occupancy_from_one_hot,
