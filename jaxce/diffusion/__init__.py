@@ -56,7 +56,12 @@ from jaxce.diffusion.mode_coverage import (
     variant_of as variant_of,
 )
 from jaxce.diffusion.open_sites import check_logits as check_logits
-from jaxce.diffusion.reverse_process import known_occupancy as known_occupancy, reverse_times as reverse_times
+from jaxce.diffusion.reverse_process import (
+    Denoiser as Denoiser,
+    Guide as Guide,
+    known_occupancy as known_occupancy,
+    reverse_times as reverse_times,
+)
 from jaxce.diffusion.sample_source import (
     RunSamples as RunSamples,
     SampleSource as SampleSource,

@@ -1,7 +1,6 @@
 """Probabilities of the steps of reverse processes, and those of the one that leads to the uniform distribution.
 
-That one, with equal logits everywhere, is what weights compare with: whatever the noise times are, it leads from
-`noise.prior` to every occupancy with equal probability.
+That one is what weights compare with: it leads from `noise.prior` to every occupancy with equal probability.
 """
 
 from typing import Any
@@ -13,6 +12,7 @@ from jaxce.diffusion.exact_composition import count_species, log_arrangements
 from jaxce.diffusion.reverse_process import Noise, occupancy_of
 from jaxce.diffusion.shuffle_noise import ShuffleNoise
 from jaxce.diffusion.site_noise import denoised_probabilities
+from jaxce.diffusion.uniform_noise import UniformNoise
 
 
 def reverse_log_probability(
@@ -40,13 +40,20 @@ def reverse_log_probability(
     return jnp.sum(chosen, axis=(-2, -1))
 
 
+def uniform_logits(noise: Noise, state: Any, t: Float[Array, "..."]) -> Float[Array, "*batch sites species"]:
+    """What an ideal denoiser knows of clean occupancies that are uniformly distributed."""
+    if isinstance(noise, UniformNoise):
+        # Bayes' rule: the noise is symmetric.
+        return jnp.log(noise.site_marginals(state, t))
+    return jnp.zeros((*occupancy_of(state).shape, noise.species.labels.shape[-1]), t.dtype)
+
+
 def uniform_log_probability(
     noise: Noise, earlier: Any, state: Any, t: Float[Array, ""], s: Float[Array, ""]
 ) -> Float[Array, "*batch"]:
-    """`reverse_log_probability` of equal logits."""
+    """`reverse_log_probability` with `uniform_logits`."""
     if not isinstance(noise, ShuffleNoise):
-        logits = jnp.zeros((*state.shape, noise.species.labels.shape[-1]), t.dtype)
-        return reverse_log_probability(noise, earlier, state, logits, t, s)
+        return reverse_log_probability(noise, earlier, state, uniform_logits(noise, state, t), t, s)
     # The released sites show one of the arrangements that were possible: no recursion is needed.
     log_state = noise.posterior_log_probability(earlier, state, earlier.occupancy, t, s)
     left, all_of_set = (

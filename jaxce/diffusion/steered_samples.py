@@ -26,6 +26,7 @@ from jaxce.diffusion.reverse_probabilities import (
     log_number_of_occupancies,
     reverse_log_probability,
     uniform_log_probability,
+    uniform_logits,
 )
 from jaxce.diffusion.reverse_process import (
     Denoiser,
@@ -116,8 +117,9 @@ def energy_reward(
 ) -> LogReward:
     """The reward -(E - sum mu N) / kT for `boltzmann_sample`, or for `steered_sample` to tilt a model by an energy.
 
-    At noisy states it is the exact mean energy under the denoiser's independent probabilities of what is not known.
-    Made inside the jitted function, so that Hamiltonian and temperature are arguments of that.
+    At noisy states it is a lower bound (Gibbs and Bogoliubov) of the log of the mean of exp(reward) over all that may
+    become of them: from the exact mean energy under the denoiser's independent probabilities, less what these know.
+    Make it inside the jitted function, of which Hamiltonian and temperature are arguments.
 
     Args:
         noise: the noise.
@@ -125,25 +127,28 @@ def energy_reward(
         temperature: kelvin; a number or one per particle.
         chemical_potentials: species -> mu, eV per atom, or sublattice -> {species -> mu}; a number or one per particle.
     """
+    floats = [leaf.dtype for leaf in jax.tree.leaves(hamiltonian.terms) if jnp.issubdtype(leaf.dtype, jnp.floating)]
 
     def log_reward(state: Any, logits: Any, t: Any) -> Any:
-        floats = [leaf.dtype for leaf in jax.tree.leaves(hamiltonian.terms) if jnp.issubdtype(leaf.dtype, jnp.floating)]
-        probabilities = _known_or_denoised(noise, state, logits, t).astype(jnp.result_type(*floats))
-        energy = relaxed_energy(hamiltonian, probabilities)
+        unlearned = _clean_probabilities(noise, state, uniform_logits(noise, state, t).astype(logits.dtype), t)
+        probabilities = _clean_probabilities(noise, state, logits, t)
+        energy = relaxed_energy(hamiltonian, probabilities.astype(jnp.result_type(*floats)))
         if chemical_potentials is not None:
             mu = site_potentials(hamiltonian.species, chemical_potentials, energy.shape, energy.dtype)
-            energy -= jnp.sum(jnp.where(probabilities > 0, mu, 0) * probabilities, axis=(-2, -1))
-        return -(energy * inverse_temperature(temperature, energy.shape, energy.dtype)).astype(t.dtype)
+            energy -= jnp.sum(probabilities.astype(mu.dtype) * mu, axis=(-2, -1))
+        known = jnp.sum(jax.scipy.special.rel_entr(probabilities, unlearned), axis=(-2, -1))
+        return -(energy * inverse_temperature(temperature, energy.shape, energy.dtype)).astype(t.dtype) - known
 
     return log_reward
 
 
-def _known_or_denoised(noise: Noise, state: Any, logits: Any, t: Any) -> Float[Array, "*batch sites species"]:
-    probabilities = denoised_probabilities(noise.species, logits)
+def _clean_probabilities(noise: Noise, state: Any, logits: Any, t: Any) -> Float[Array, "*batch sites species"]:
+    """Of the species on each site in the clean occupancy: certain where the state shows it, else the denoiser's."""
     known, num_species = known_occupancy(noise, state), logits.shape[-1]
-    # Of uniform noise, all sites are sure at the end, and none before.
+    # Uniform noise shows nothing before time 0, and then everything.
     codes = state if known is None else known
     is_known = jnp.broadcast_to((t == 0)[..., None], codes.shape) if known is None else codes < num_species
+    probabilities = denoised_probabilities(noise.species, logits)
     return jnp.where(is_known[..., None], one_hot(codes, num_species, logits.dtype), probabilities)
 
 
