@@ -1,0 +1,142 @@
+"""A small network for the diffusion examples, and its training: messages between neighbours, in Flax.
+
+Not the point of the examples: bring your own. All sites share the weights, which depend on the distance of two
+neighbours only, so that the network commutes with every symmetry of the lattice.
+
+Run: python examples/diffusion_network.py
+"""
+
+import functools
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+from flax import nnx
+
+import jaxce
+from jaxce.diffusion import (
+    ShuffleNoise,
+    ShuffleState,
+    conditional_log_probability,
+    count_species,
+    known_occupancy,
+    neighbour_graph,
+)
+
+
+class Network(nnx.Module):
+    """Logits `[..., sites, species]` of the clean species, given what is known of it, and the temperature."""
+
+    def __init__(self, num_inputs: int, num_species: int, num_shells: int, width: int, depth: int, rngs: nnx.Rngs):
+        self.embedding = nnx.Linear(num_inputs, width, rngs=rngs)
+        self.layers = nnx.List([nnx.Linear((num_shells + 1) * width, width, rngs=rngs) for _ in range(depth)])
+        self.scales = nnx.List([nnx.Linear(2, width, rngs=rngs) for _ in range(depth)])
+        self.logits = nnx.Linear(width, num_species, kernel_init=nnx.initializers.zeros, rngs=rngs)
+
+    def __call__(self, inputs: jax.Array, conditions: jax.Array, neighbours: jax.Array) -> jax.Array:
+        hidden = self.embedding(inputs)
+        for layer, scale in zip(self.layers, self.scales, strict=True):
+            messages = jnp.einsum("kij,...jd->...ikd", neighbours, hidden)
+            together = jnp.concatenate([hidden[..., None, :], messages], axis=-2)
+            together = layer(together.reshape(*hidden.shape[:-1], -1))
+            hidden = hidden + nnx.gelu(together * (1 + scale(conditions)[..., None, :]))
+        return self.logits(hidden)
+
+
+def shells(supercell: jaxce.Supercell, cutoff: float) -> np.ndarray:
+    """`[shells, sites, sites]` neighbours at each distance, divided by the square root of their number."""
+    graph = neighbour_graph(supercell, cutoff)
+    distances, shell = np.unique(graph.distances.round(2), return_inverse=True)
+    counts = np.zeros((len(distances), supercell.num_sites, supercell.num_sites), np.float32)
+    np.add.at(counts, (shell, graph.receivers, graph.senders), 1)
+    return counts / np.sqrt(np.maximum(counts.sum(axis=2).max(axis=1), 1))[:, None, None]
+
+
+def new_network(noise: ShuffleNoise, neighbours: np.ndarray, width: int, depth: int) -> tuple[Any, Any]:
+    """The structure of a network, and its weights: a pytree, which goes into jitted functions as an argument."""
+    num_kinds, num_species = noise.species.labels.shape[0], noise.species.labels.shape[-1]
+    num_inputs = num_kinds + num_species + 1
+    return nnx.split(Network(num_inputs, num_species, len(neighbours), width, depth, nnx.Rngs(0)), nnx.Param)
+
+
+def logits_of(graphdef: Any, weights: Any, noise: ShuffleNoise, neighbours: Any, state: Any, kelvin: Any) -> jax.Array:
+    """The network's logits for states of shuffle noise at temperatures `[...]`."""
+    num_kinds, num_species = noise.species.labels.shape[0], noise.species.labels.shape[-1]
+    known = jax.nn.one_hot(known_occupancy(noise, state), num_species + 1)
+    kinds = jnp.broadcast_to(jax.nn.one_hot(noise.species.kind, num_kinds), (*known.shape[:-1], num_kinds))
+    # How much is hidden says what the noise time says, and more.
+    hidden = jnp.mean(state.shuffled, axis=-1)
+    conditions = jnp.stack([jnp.broadcast_to(1000.0 / kelvin, hidden.shape), hidden], axis=-1)
+    return nnx.merge(graphdef, weights)(jnp.concatenate([kinds, known], axis=-1), conditions, neighbours)
+
+
+def loss_of(graphdef: Any, weights: Any, noise: ShuffleNoise, neighbours: Any, batch: Any, key: Any) -> jax.Array:
+    """Minus the log-probability of the clean species, per hidden site.
+
+    On condition of the composition, as the sampler decodes: with a plain cross-entropy the sampler would be biased.
+    """
+    occupancy, kelvin = batch
+    time_key, noise_key = jax.random.split(key)
+    times = -jnp.log(jax.random.uniform(time_key, kelvin.shape, minval=1e-6, maxval=1.0))
+    state = noise.sample(noise_key, occupancy, times)
+    logits = logits_of(graphdef, weights, noise, neighbours, state, kelvin)
+    known = jnp.where(state.shuffled, -1, occupancy)
+    counts = count_species(noise.species, occupancy)
+    log_probability = conditional_log_probability(noise.species, logits, counts, occupancy, known)
+    return -jnp.mean(log_probability / jnp.maximum(jnp.sum(state.shuffled, axis=-1), 1))
+
+
+def train(
+    key: Any,
+    graphdef: Any,
+    weights: Any,
+    noise: ShuffleNoise,
+    neighbours: np.ndarray,
+    occupancies: np.ndarray,
+    kelvin: np.ndarray,
+    num_steps: int,
+    batch_size: int = 128,
+    report: Callable[[str], None] = print,
+) -> Any:
+    """The weights after so many steps of Adam with a falling rate, the losses of which are reported ten times."""
+    optimizer = optax.chain(
+        optax.clip_by_global_norm(1.0), optax.adam(optax.cosine_onecycle_schedule(num_steps, 4e-3, pct_start=0.1))
+    )
+
+    @functools.partial(jax.jit, static_argnames="num")
+    def some_steps(key, weights, state, noise, neighbours, occupancies, kelvin, num):
+        def step(carry, key):
+            weights, state = carry
+            rows_key, loss_key = jax.random.split(key)
+            rows = jax.random.randint(rows_key, (batch_size,), 0, len(kelvin))
+            batch = (occupancies[rows], kelvin[rows])
+            of_weights = lambda weights: loss_of(graphdef, weights, noise, neighbours, batch, loss_key)
+            loss, gradient = jax.value_and_grad(of_weights)(weights)
+            updates, state = optimizer.update(gradient, state, weights)
+            return (optax.apply_updates(weights, updates), state), loss
+
+        return jax.lax.scan(step, (weights, state), jax.random.split(key, num))
+
+    state, data = optimizer.init(weights), (jnp.asarray(occupancies), jnp.asarray(kelvin, jnp.float32))
+    for part, part_key in enumerate(jax.random.split(key, 10)):
+        (weights, state), losses = some_steps(part_key, weights, state, noise, neighbours, *data, num_steps // 10)
+        report(f"step {(part + 1) * (num_steps // 10):5d}: loss {np.mean(losses):.4f} nats per hidden site")
+    return weights
+
+
+def main() -> None:
+    """Say what this file is."""
+    supercell = jaxce.Supercell(jaxce.datasets.load_cuau_model().space.prim, 2)
+    noise, neighbours = ShuffleNoise(supercell), shells(supercell, 5.5)
+    graphdef, weights = new_network(noise, neighbours, 48, 3)
+    state = ShuffleState(jnp.zeros((1, 8), jnp.int8), jnp.ones((1, 8), bool))
+    shape = logits_of(graphdef, weights, noise, neighbours, state, jnp.full(1, 680.0)).shape
+    number = sum(leaf.size for leaf in jax.tree.leaves(weights))
+    print(f"the network of the diffusion examples: {number} weights, logits {shape}, {len(neighbours)} shells")
+
+
+if __name__ == "__main__":
+    main()
