@@ -218,9 +218,9 @@ def test_correlations_of_the_ising_torus_at_its_critical_point():
         np.zeros(256, dtype=int),
         jaxce.SemiGrand(),
         temperatures=1 / (ase.units.kB * betas),
-        num_particles=64,
-        num_sweeps=10,
+        num_particles=16,
+        num_sweeps=5,
     )
     correlation = result.mean(-result.energy / 512)
     # Kaufman's exact solution on the torus.
-    assert abs(correlation.value - 0.72658) < 4 * correlation.error < 0.02
+    assert abs(correlation.value - 0.72658) < 4 * correlation.error < 0.03
