@@ -22,7 +22,9 @@ def write_models(folder):
     (folder / "POSCAR").write_text(motifs.template((2, 4, 4)), encoding="utf-8")
 
 
-@pytest.mark.parametrize("name", ["README.md", "docs/monte_carlo.md", "docs/fitting.md", "docs/bring_your_model.md"])
+@pytest.mark.parametrize(
+    "name", ["README.md", "docs/monte_carlo.md", "docs/fitting.md", "docs/bring_your_model.md", "docs/diffusion.md"]
+)
 def test_python_of_page_runs_as_it_stands(name, tmp_path):
     """One process for all blocks, in order, with the settings of a user: not those of conftest.py."""
     if name == "docs/bring_your_model.md":
