@@ -75,6 +75,7 @@ def test_canonical_chains_visit_states_with_their_weights(alloy):
     assert_distribution(result.occupancy, states, -energies / (ase.units.kB * 900))
 
 
+@pytest.mark.slow
 def test_canonical_chains_on_two_sublattices(oxide):
     supercell, hamiltonian = oxide
     start = np.zeros((NUM_CHAINS, 6), dtype=np.int8)
@@ -119,6 +120,7 @@ def test_semi_grand_chains_visit_states_with_their_weights(oxide):
     np.testing.assert_array_equal(result.counts[:50, -1], final)
 
 
+@pytest.mark.slow
 def test_means_of_icet_cells_are_the_exact_ones():
     content = json.loads((DATA / "icet_mc" / "fcc_binary_mc.json").read_text(encoding="utf-8"))
     case = read("icet", "fcc_binary")

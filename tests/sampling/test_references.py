@@ -68,6 +68,7 @@ def ising(length):
     return supercell, jaxce.build_hamiltonian(expansion, supercell)
 
 
+@pytest.mark.slow
 def test_an_ising_torus_of_64_spins_has_its_exact_energy_and_specific_heat():
     supercell, hamiltonian = ising(8)
     rows = ISING["square_torus_L8"]
@@ -121,6 +122,7 @@ def test_energies_drift_by_less_than_rounding_over_a_million_steps():
     assert result.energy_drift[0] < 64 * 1e-10
 
 
+@pytest.mark.slow
 def test_single_precision_drift_is_small_and_reported():
     expansion = jaxce.datasets.load_perovskite_model()
     supercell = jaxce.Supercell(expansion.space.prim, (2, 4, 4))
