@@ -1,7 +1,7 @@
 """A diffusion model of Cu-Au at exact composition, 64 sites, judged against tempering: alone, guided, and corrected.
 
 One small network learns to undo shuffle noise at all temperatures. Its samples are then guided by exact energies, and
-corrected in two ways: by weights (sequential Monte Carlo along the reverse process) and by a short Markov chain.
+corrected: by weights of their paths, and by drawing them anew in proportion to these and a short Markov chain.
 
 Run: python examples/diffusion_cuau.py [--short] [folder]
 """
@@ -39,8 +39,8 @@ class Size(NamedTuple):
     num_drawn: int
 
 
-SHORT = Size(2, 25, 16, 60, 8, 128)
-FULL = Size(16, 250, 48, 1500, 48, 1024)
+SHORT = Size(2, 20, 16, 50, 16, 64)
+FULL = Size(16, 250, 48, 1000, 64, 512)
 
 
 def main(folder: pathlib.Path, size: Size) -> None:
@@ -98,22 +98,21 @@ def tempering_samples(
 
 
 def draw(path: pathlib.Path, supercell: jaxce.Supercell, drawn: dict[Any, Any]) -> None:
-    """Histograms of the energy and of the order parameter, and of the reference's energy."""
+    """Histograms of the energy, beside the reference, and of the order parameter."""
     figure, axes = plt.subplots(2, len(REPORTED), figsize=(13, 6), layout="constrained")
-    for (temperature, name), (codes, per_atom, log_weights, reference) in drawn.items():
-        above, below = axes[:, REPORTED.index(temperature)]
-        edges = 1e3 * reference.energy_edges
-        share = shares(log_weights, len(codes))
+    for (kelvin, name), (codes, per_atom, log_weights, reference) in drawn.items():
+        above, below = axes[:, REPORTED.index(kelvin)]
+        edges, bins = 1e3 * reference.energy_edges, np.linspace(0, 1.0001, 33)
         if name == "network":
-            above.stairs(
-                reference.halves["energy"].mean(axis=0)[1:-1] / np.diff(edges), edges, fill=True, color="0.8",
-                label="tempering",
-            )  # fmt: skip
-            above.set(title=f"{temperature} K", xlabel="energy, meV per atom", ylabel="density, 1/meV")
+            right = reference.halves["energy"].mean(axis=0)[1:-1] / np.diff(edges)
+            above.stairs(right, edges, fill=True, color="0.8", label="tempering")
+            above.set(title=f"{kelvin} K", xlabel="energy, meV per atom", ylabel="density, 1/meV")
             below.set(xlabel="order parameter of L1$_0$", ylabel="density")
-        above.hist(1e3 * per_atom, edges, weights=share, density=True, histtype="step", label=name)
+        # What lies outside the edges is missing from the area.
+        share = shares(log_weights, len(codes))
+        above.stairs(np.histogram(1e3 * per_atom, edges, weights=share)[0] / np.diff(edges), edges, label=name)
         order = np.max(np.abs(np.einsum("vs,ns->nv", variants(supercell, reference), 2.0 * codes - 1)), axis=1) / 64
-        below.hist(order, np.linspace(0, 1.0001, 33), weights=share, density=True, histtype="step", label=name)
+        below.stairs(np.histogram(order, bins, weights=share)[0] / np.diff(bins), bins, label=name)
     axes[0, 0].legend()
     figure.savefig(path, dpi=120)
     print(f"histograms: {path}")
@@ -126,7 +125,7 @@ def variants(supercell: jaxce.Supercell, reference: Any) -> np.ndarray:
 
 def write_structures(folder: pathlib.Path, supercell: jaxce.Supercell, drawn: dict[Any, Any]) -> None:
     """The samples at the lowest temperature, and the best of them."""
-    codes, per_atom, _, _ = drawn[REPORTED[0], "guided + 20 sweeps"]
+    codes, per_atom, _, _ = drawn[REPORTED[0], "guided + SMC, 20 sweeps"]
     jaxce.write_trajectory(str(folder / "cuau_500K.extxyz"), supercell, codes[:100], 64 * per_atom[:100])
     lowest = jaxce.occupancy_to_ase(supercell, codes[np.argmin(per_atom)])
     jaxce.io.write_poscar(folder / "cuau_lowest.vasp", lowest)

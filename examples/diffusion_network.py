@@ -127,23 +127,20 @@ def train(
 def reverse(
     key: Any,
     noise: diffusion.ShuffleNoise,
-    hamiltonian: jaxce.Hamiltonian,
     weights: Any,
     neighbours: Any,
     counts: Any,
     kelvin: Any,
-    strength: Any,
     *,
     graphdef: Any,
     num_steps: int,
     num_samples: int,
 ) -> jax.Array:
-    """Occupancies from the reverse process. Whatever has a number is an argument: no compilation for another one."""
+    """Occupancies from the network alone. Whatever has a number is an argument: no compilation for another one."""
     start_key, key = jax.random.split(key)
     denoiser = lambda state, t: logits_of(graphdef, weights, noise, neighbours, state, kelvin)
-    guide = guide_of(noise, hamiltonian, kelvin, strength)
     start = noise.prior(start_key, counts, (num_samples,))
-    return diffusion.reverse_sample(key, noise, denoiser, diffusion.reverse_times(num_steps), start, guide)
+    return diffusion.reverse_sample(key, noise, denoiser, diffusion.reverse_times(num_steps), start)
 
 
 @functools.partial(jax.jit, static_argnames=("graphdef", "num_steps", "num_samples"))
@@ -160,7 +157,7 @@ def weighted(
     num_steps: int,
     num_samples: int,
 ) -> diffusion.SteeredParticles:
-    """Guided particles with weights that make them right for exp(-E / kT), whatever the network has learned."""
+    """Guided particles, with weights that make them right for exp(-E / kT) whatever the network has learned."""
     start_key, key = jax.random.split(key)
     denoiser = lambda state, t: logits_of(graphdef, weights, noise, neighbours, state, kelvin)
     reward, guide = diffusion.energy_reward(noise, hamiltonian, kelvin), guide_of(noise, hamiltonian, kelvin)
@@ -168,13 +165,11 @@ def weighted(
     return diffusion.boltzmann_sample(key, noise, denoiser, diffusion.reverse_times(num_steps), start, reward, guide)
 
 
-def guide_of(
-    noise: diffusion.ShuffleNoise, hamiltonian: jaxce.Hamiltonian, kelvin: Any, strength: Any = 1.0
-) -> diffusion.Guide:
+def guide_of(noise: diffusion.ShuffleNoise, hamiltonian: jaxce.Hamiltonian, kelvin: Any) -> diffusion.Guide:
     """From the network's logits, where all is hidden, to those of the exact energies for the last hidden site."""
 
     def guide(state: Any, logits: jax.Array, t: jax.Array) -> jax.Array:
-        share = strength * (1 - jnp.mean(state.shuffled, axis=-1)) ** 2
+        share = (1 - jnp.mean(state.shuffled, axis=-1)) ** 2
         known = diffusion.known_occupancy(noise, state)
         tilted = diffusion.relaxed_tilted_logits(hamiltonian, known, logits, kelvin, strength=share)
         return tilted - share[..., None, None] * logits
@@ -192,24 +187,26 @@ def all_samples(
     kelvin: float,
     **sizes: Any,
 ) -> dict[str, tuple[np.ndarray, np.ndarray | None, float]]:
-    """Name of a sampler -> occupancies, log weights, and seconds (after compilation)."""
-    keys = jax.random.split(jax.random.key(2), 2)
-    arguments = (keys[0], noise, hamiltonian, weights, neighbours, counts, jnp.asarray(kelvin, float))
-    found = {}
-    for name, strength in (("network", 0.0), ("network, guided", 1.0)):
-        codes, seconds = _timed(functools.partial(reverse, *arguments, jnp.asarray(strength), **sizes))
-        found[name] = (np.asarray(codes), None, seconds)
-    particles, seconds = _timed(functools.partial(weighted, *arguments, **sizes))
-    diffusion.check_alive(particles.effective_sample_size)
-    found["guided + SMC"] = (np.asarray(particles.states), np.asarray(particles.log_weights), seconds)
+    """Name of a sampler -> occupancies, log weights, and seconds (without compilation)."""
+    keys = jax.random.split(jax.random.key(2), 4)
+    network, kelvin_array = (weights, neighbours, counts), jnp.asarray(kelvin, float)
+    codes, seconds = _timed(reverse, keys[0], noise, *network, kelvin_array, **sizes)
+    found = {"network": (np.asarray(codes), None, seconds)}
 
-    start, _, before = found["network, guided"]
-    corrected = functools.partial(
-        jaxce.run_monte_carlo, keys[1], hamiltonian, start, temperature=kelvin, num_sweeps=num_sweeps,
-        sample_every=num_sweeps,
-    )  # fmt: skip
-    result, seconds = _timed(corrected)
-    found[f"guided + {num_sweeps} sweeps"] = (np.asarray(result.occupancy), None, before + seconds)
+    particles, before = _timed(weighted, keys[1], noise, hamiltonian, *network, kelvin_array, **sizes)
+    diffusion.check_alive(particles.effective_sample_size)
+    codes, log_weights = np.asarray(particles.states), np.asarray(particles.log_weights)
+    found["guided"] = (codes, None, before)
+    found["guided + weights"] = (codes, log_weights, before)
+
+    # Sequential Monte Carlo: drawn by their weights, then moved.
+    began = time.perf_counter()
+    start = codes[np.asarray(diffusion.resample(keys[2], log_weights))]
+    result = jaxce.run_monte_carlo(
+        keys[3], hamiltonian, start, temperature=kelvin, num_sweeps=num_sweeps, sample_every=num_sweeps
+    )
+    seconds = before + time.perf_counter() - began
+    found[f"guided + SMC, {num_sweeps} sweeps"] = (np.asarray(result.occupancy), None, seconds)
     return found
 
 
@@ -234,11 +231,11 @@ def shares(log_weights: np.ndarray | None, num_samples: int) -> np.ndarray:
     return weights / weights.sum()
 
 
-def _timed(function: Any) -> tuple[Any, float]:
-    """What a function returns that is compiled by its first call, and the seconds of the second."""
-    jax.block_until_ready(function())
+def _timed(function: Any, *arguments: Any, **sizes: Any) -> tuple[Any, float]:
+    """What a jitted function returns, and the seconds that it takes once it is compiled."""
+    compiled = function.lower(*arguments, **sizes).compile()
     began = time.perf_counter()
-    return jax.block_until_ready(function()), time.perf_counter() - began
+    return jax.block_until_ready(compiled(*arguments)), time.perf_counter() - began
 
 
 def main() -> None:

@@ -37,7 +37,7 @@ class Size(NamedTuple):
 
 
 SHORT = Size(2, 20, 16, 20, 6, 32)
-FULL = Size(16, 150, 32, 800, 40, 256)
+FULL = Size(16, 150, 32, 800, 80, 256)
 
 
 def main(folder: pathlib.Path, size: Size) -> None:

@@ -93,12 +93,16 @@ def boltzmann_sample(
     log_reward: LogReward,
     guide: Guide | None = None,
     *,
-    resample_below: float = 0.5,
+    resample_below: float = 0.0,
 ) -> SteeredParticles:
     """Weighted particles of exp(reward), and `log_z`: the log of its sum over all occupancies, an estimate of ln Z.
 
     The denoiser is a proposal only. With `ShuffleNoise` the sum is over the occupancies of the particles' composition,
     which has to be the same for all. Arguments as of `steered_sample`; `state` must be drawn from `noise.prior`.
+
+    By default particles are never drawn anew: before the end, a trained network knows better than any simple reward
+    which of them are good, and weights at noisy states favour those that it takes for unlikely. Then only the reward at
+    time 0 matters. Draw anew, `resample_below=0.5`, where the network knows little.
     """
 
     def log_ratio(step: Any, t: Any, s: Any, state: Any, earlier: Any, logits: Any, proposal: Any) -> Any:
@@ -118,7 +122,8 @@ def energy_reward(
     """The reward -(E - sum mu N) / kT for `boltzmann_sample`, or for `steered_sample` to tilt a model by an energy.
 
     At noisy states it is a lower bound (Gibbs and Bogoliubov) of the log of the mean of exp(reward) over all that may
-    become of them: from the exact mean energy under the denoiser's independent probabilities, less what these know.
+    become of them: from the exact mean energy under the denoiser's independent probabilities, less what these know. The
+    bound is loose for correlated sites, so that it is not for drawing particles of a well-trained network anew.
     Make it inside the jitted function, of which Hamiltonian and temperature are arguments.
 
     Args:
