@@ -24,6 +24,11 @@ swap_energy = jax.jit(jaxce.swap_energy)
 swap_correlations = jax.jit(jaxce.swap_correlations)
 
 
+def with_slow(names, slow):
+    """The cases, one of which takes long to compile; tests/io has all of them too, without compilation."""
+    return [pytest.param(name, marks=pytest.mark.slow) if name == slow else name for name in names]
+
+
 def read(program, name):
     return json.loads((DATA / program / f"{name}.json").read_text(encoding="utf-8"))
 
@@ -129,7 +134,7 @@ def test_smol_orbits_are_ours(name):
             np.testing.assert_allclose(ours[1:], theirs, atol=1e-14)
 
 
-@pytest.mark.parametrize("name", SMOL)
+@pytest.mark.parametrize("name", with_slow(SMOL, "rocksalt_drx_ewald_sinusoid"))
 def test_smol_correlations_and_energies_are_ours(name):
     case = read("smol", name)
     space = smol_space(case)
@@ -160,6 +165,7 @@ def test_smol_correlations_and_energies_are_ours(name):
             np.testing.assert_allclose(swap_correlations(tables, occupancy, i, j), expected, atol=1e-12)
 
 
+@pytest.mark.slow
 def test_smol_ewald_energies_come_through_a_pair_term():
     case = read("smol", "rocksalt_drx_ewald_sinusoid")
     space = smol_space(case)
@@ -182,7 +188,7 @@ def test_smol_ewald_energies_come_through_a_pair_term():
             assert change == pytest.approx(swap["delta_energy"], abs=1e-7)
 
 
-@pytest.mark.parametrize("name", ICET)
+@pytest.mark.parametrize("name", with_slow(ICET, "rocksalt_two_sublattices"))
 def test_icet_cluster_vectors_and_energies_are_ours(name):
     case = read("icet", name)
     space = icet_space(case)

@@ -10,7 +10,7 @@ import pytest
 
 from jaxce.devices import most_even_parts
 
-PROGRAM = """
+BATCHES = """
 import json
 import jax, numpy as np, jaxce
 
@@ -26,6 +26,10 @@ result = {"devices": len(jax.local_devices())}
 for name, function, first in (("energy", jaxce.energy, hamiltonian), ("vectors", jaxce.correlations, tables)):
     for spread in (function, jaxce.over_devices(function)):
         result.setdefault(name, []).append(np.asarray(jax.jit(spread)(first, start)).tolist())
+print(json.dumps(result))
+"""
+
+CHAINS = """
 settings = {"num_sweeps": 60, "sample_every": 3, "observables": {
     "first": lambda o: o[:, 0], "moments": jaxce.Moments(lambda o: o.sum(axis=1))}}
 key = jax.random.key(1)
@@ -39,31 +43,41 @@ print(json.dumps(result))
 
 
 @pytest.fixture(scope="module")
-def runs():
-    """What the program gives on one device and on two."""
+def batches():
+    return runs_of(BATCHES)
+
+
+@pytest.fixture(scope="module")
+def chains():
+    return runs_of(BATCHES.replace("print(json.dumps(result))", CHAINS))
+
+
+def runs_of(program):
+    """What a program gives on one device and on two."""
     environment = {**os.environ, "JAX_PLATFORMS": "cpu"}
     results = []
     for count in ("1", "2"):
         done = subprocess.run(
-            [sys.executable, "-c", PROGRAM], input=count, env=environment, capture_output=True, text=True, check=True
+            [sys.executable, "-c", program], input=count, env=environment, capture_output=True, text=True, check=True
         )
         results.append(json.loads(done.stdout))
     return results
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["chains", "ladders"])
-def test_chains_do_the_same_on_any_number_of_devices(runs, name):
-    one, two = runs
+def test_chains_do_the_same_on_any_number_of_devices(chains, name):
+    one, two = chains
     assert (one["devices"], two["devices"]) == (1, 2)
     assert one[name] == two[name]
 
 
 @pytest.mark.parametrize("name", ["energy", "vectors"])
-def test_batches_are_the_same_on_any_number_of_devices(runs, name):
+def test_batches_are_the_same_on_any_number_of_devices(batches, name):
     # Five structures, which two devices do not divide.
-    for plain, spread in (run[name] for run in runs):
-        np.testing.assert_allclose(plain, runs[0][name][0], rtol=0, atol=1e-12)
-        np.testing.assert_allclose(spread, runs[0][name][0], rtol=0, atol=1e-12)
+    for plain, spread in (run[name] for run in batches):
+        np.testing.assert_allclose(plain, batches[0][name][0], rtol=0, atol=1e-12)
+        np.testing.assert_allclose(spread, batches[0][name][0], rtol=0, atol=1e-12)
 
 
 def test_parts_are_even():

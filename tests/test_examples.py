@@ -7,9 +7,15 @@ import sys
 import pytest
 
 EXAMPLES = sorted((pathlib.Path(__file__).parents[1] / "examples").glob("*.py"))
+# It does what diffusion_cuau.py does, on another crystal.
+SLOW = "diffusion_perovskite.py"
 
 
-@pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.name)
+@pytest.mark.parametrize(
+    "path",
+    [pytest.param(path, marks=pytest.mark.slow) if path.name == SLOW else path for path in EXAMPLES],
+    ids=lambda path: path.name,
+)
 def test_example_runs(path):
     outcome = subprocess.run(
         [sys.executable, "-W", "error", path, "--short"], capture_output=True, text=True, timeout=300, check=False
