@@ -39,8 +39,8 @@ class Size(NamedTuple):
     num_drawn: int
 
 
-SHORT = Size(2, 20, 16, 50, 16, 64)
-FULL = Size(16, 250, 48, 1000, 64, 512)
+SHORT = Size(2, 20, 16, 30, 16, 64)
+FULL = Size(16, 250, 48, 1000, 64, 1024)
 
 
 def main(folder: pathlib.Path, size: Size) -> None:
@@ -70,8 +70,8 @@ def main(folder: pathlib.Path, size: Size) -> None:
         for name, (codes, log_weights, seconds) in samples.items():
             energies = np.asarray(energy(hamiltonian, codes))
             found = diffusion.evaluate(yardstick, reference.halves, codes, energies, log_weights=log_weights)
-            row = row_of(found, energies / 64, log_weights)
-            table.add_row("", name, *row, f"{found.entropic_mode_coverage:.2f}", f"{seconds:.1f}")
+            modes = "" if found.mode_coverage is None else f"{found.mode_coverage.value:.2f}"
+            table.add_row("", name, *row_of(found, energies / 64, log_weights), modes, f"{seconds:.1f}")
             drawn[kelvin, name] = (codes, energies / 64, log_weights, reference)
     Console(width=120).print(table)
     draw(folder / "cuau.png", supercell, drawn)
@@ -91,6 +91,7 @@ def tempering_samples(
         num_sweeps=10 * (size.num_samples + 25),
         sample_every=10,
         observables=[diffusion.occupancy],
+        method="fields",
     )
     codes = np.asarray(result.observables["occupancy"])[:, :, 25:]
     kelvin = np.broadcast_to(LADDER[:, None], codes.shape[:-1])
@@ -125,7 +126,7 @@ def variants(supercell: jaxce.Supercell, reference: Any) -> np.ndarray:
 
 def write_structures(folder: pathlib.Path, supercell: jaxce.Supercell, drawn: dict[Any, Any]) -> None:
     """The samples at the lowest temperature, and the best of them."""
-    codes, per_atom, _, _ = drawn[REPORTED[0], "guided + SMC, 20 sweeps"]
+    codes, per_atom, _, _ = drawn[REPORTED[0], "SMC, 20 sweeps"]
     jaxce.write_trajectory(str(folder / "cuau_500K.extxyz"), supercell, codes[:100], 64 * per_atom[:100])
     lowest = jaxce.occupancy_to_ase(supercell, codes[np.argmin(per_atom)])
     jaxce.io.write_poscar(folder / "cuau_lowest.vasp", lowest)
