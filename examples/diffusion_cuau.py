@@ -91,7 +91,7 @@ def tempering_samples(
         num_sweeps=10 * (size.num_samples + 25),
         sample_every=10,
         observables=[diffusion.occupancy],
-        method="fields",
+        method="fields",  # compiles faster than a choice of two
     )
     codes = np.asarray(result.observables["occupancy"])[:, :, 25:]
     kelvin = np.broadcast_to(LADDER[:, None], codes.shape[:-1])

@@ -96,7 +96,7 @@ def tempering_samples(supercell: jaxce.Supercell, hamiltonian: jaxce.Hamiltonian
         num_sweeps=10 * (size.num_samples + 25),
         sample_every=10,
         observables=[diffusion.occupancy],
-        method="fields",
+        method="fields",  # compiles faster than a choice of two
     )
     return np.asarray(result.observables["occupancy"])[:, :, 25:].astype(np.int8)
 
