@@ -91,7 +91,7 @@ TABLE = (
     ("torch.py",               "jax torch",                 "tables energies"),
 
     # The public names, and what is written with these.
-    ("__init__.py",            "",                          "*"),
+    ("__init__.py",            "lazy_loader",               ""),
     ("demo.py",                "numpy jax pandas ase rich", "*"),
     ("fit_command.py",         "rich",                      "lattice.prim cluster_space estimators fitting io"),
     ("cli.py",                 "numpy jax ase rich typer",  "*"),
@@ -171,11 +171,24 @@ def test_imports_have_no_cycle():
     assert set(order) == set(FILES)
 
 
+def test_import_of_jaxce_alone_imports_nothing_large():
+    script = """
+import sys
+import jaxce
+large = {"jax", "numpy", "scipy", "sklearn", "pandas", "matplotlib", "ase"} & set(sys.modules)
+assert not large, f"import jaxce imports {large}"
+"""
+    run = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
+    assert (run.returncode, run.stdout, run.stderr) == (0, "", "")
+
+
 def test_import_starts_no_device_and_sets_nothing():
     script = """
 import jax
 before = dict(jax.config.values)
 import jaxce
+for name in jaxce.__all__:
+    getattr(jaxce, name)
 assert dict(jax.config.values) == before, "import jaxce changes jax.config"
 try:
     jax.numpy.zeros(1)
