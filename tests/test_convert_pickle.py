@@ -14,10 +14,10 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import MinMaxScaler, StandardScaler
 from typer.testing import CliRunner
 
-from jaxce import convert_pickle as conversion
 from jaxce.cli import app
+from jaxce.commands import convert_pickle as conversion
+from jaxce.commands.unpickling import describe
 from jaxce.io.linear_model_file import FeatureScaler, LinearModel, read_linear_model
-from jaxce.unpickling import describe
 
 NUMBERS = np.random.default_rng(0)
 FEATURES = NUMBERS.normal(3, 2, size=(40, 6))

@@ -7,7 +7,7 @@ from typer.testing import CliRunner
 
 import jaxce
 from jaxce.cli import app
-from jaxce.demo import COMPOSITION
+from jaxce.commands.demo import COMPOSITION
 
 
 @pytest.fixture(scope="module")

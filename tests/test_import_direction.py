@@ -65,7 +65,7 @@ TABLE = (
     ("expansion_samples.py",   "numpy jax",
      "lattice.supercell cluster_space build tables cluster_expansion"),
     ("fitting/convex_hull.py", "numpy scipy",               "lattice.structures"),
-    ("plotting.py",            "numpy matplotlib",          "fitting.convex_hull"),
+    ("plotting/*.py",          "numpy matplotlib",          "lattice.supercell sampling fitting.convex_hull plotting"),
     ("fitting/*.py",           "numpy scipy pandas sklearn ase jax jaxtyping rich",
      "lattice cluster_space build tables correlation_vectors double_precision cluster_expansion expansion_samples "
      "atomic_files plotting fitting"),
@@ -84,17 +84,16 @@ TABLE = (
      "lattice tables site_species blocks energies terms build cluster_expansion double_precision correlation_vectors "
      "devices sampling io.structure_forms diffusion"),
     ("calculator.py",          "ase",                       "cluster_expansion oracle"),
-    # A program of its own, which no file imports.
-    ("unpickling.py",          "numpy joblib",              ""),
-    ("convert_pickle.py",      "numpy",                     "fitting.linear_models io.linear_model_file"),
     # Optional: nothing imports it.
     ("torch.py",               "jax torch",                 "tables energies"),
 
     # The public names, and what is written with these.
     ("__init__.py",            "lazy_loader",               ""),
-    ("demo.py",                "numpy jax pandas ase rich", "*"),
-    ("fit_command.py",         "rich",                      "lattice.prim cluster_space estimators fitting io"),
-    ("cli.py",                 "numpy jax ase rich typer",  "*"),
+    # A program of its own, which no file imports.
+    ("commands/unpickling.py", "numpy joblib",              ""),
+    ("commands/*.py",          "numpy jax pandas ase rich",  "*"),
+    ("cli/*.py",               "rich typer",                "*"),
+    ("__main__.py",            "",                          "cli"),
 )  # fmt: skip
 
 FILES = sorted(path.relative_to(PACKAGE).as_posix() for path in PACKAGE.rglob("*.py"))

@@ -1,6 +1,6 @@
 """A program of its own: unpickle a file and print the numbers of the scikit-learn object in it, as JSON.
 
-`jaxce.convert_pickle` runs it in a separate process, and nothing else should. It imports nothing of jaxce, because
+`convert_pickle.py` runs it in a separate process, and nothing else should. It imports nothing of jaxce, because
 scikit-learn alone starts in half the time.
 """
 

@@ -1,6 +1,7 @@
 """Numbers out of a pickled scikit-learn object, for whoever trusts the file."""
 
 import contextlib
+import importlib.metadata
 import json
 import os
 import pathlib
@@ -57,8 +58,16 @@ def convert_pickle(source: pathlib.Path, target: pathlib.Path, timeout: float) -
     return model
 
 
+def version_warning(model: LinearModel | FeatureScaler) -> str | None:
+    """What to say of a model that another version of scikit-learn has written than the one that read it."""
+    written_by, here = model.source["version"], importlib.metadata.version("scikit-learn")
+    if written_by == here:
+        return None
+    return f"written by scikit-learn {written_by}, read by {here}: check some predictions"
+
+
 def model_of(description: Mapping[str, Any], file: str) -> LinearModel | FeatureScaler:
-    """The model or scaler that `jaxce.unpickling` described.
+    """The model or scaler that `unpickling.py` described.
 
     Raises:
         ValueError: if it is no affine function, or the numbers contradict each other.

@@ -1,43 +1,29 @@
-"""The command line."""
+"""Commands that make, read and convert models."""
 
-import enum
-import importlib.metadata
 import pathlib
 from collections.abc import Sequence
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
-import jaxce
-from jaxce.convert_pickle import RISK, convert_pickle as write_converted_pickle
-from jaxce.demo import run_demo
-from jaxce.fit_command import ESTIMATORS, read_prim, run_fit
+from jaxce.cli.readable_errors import show
 
-app = typer.Typer(help="Cluster expansions in JAX.", no_args_is_help=True, add_completion=False)
-
-EstimatorName = enum.Enum("EstimatorName", {name: name for name in ESTIMATORS})
-EnergyUnitName = enum.Enum("EnergyUnitName", {name: name for name in ("structure", "atom", "prim")})
-_PHYSICAL_PRIOR, _PER_STRUCTURE = EstimatorName("physical-prior"), EnergyUnitName("structure")
-
-
-@app.callback(invoke_without_command=True)
-def _version(version: Annotated[bool, typer.Option("--version", help="Print the version and stop.")] = False) -> None:
-    if version:
-        typer.echo(jaxce.__version__)
-        raise typer.Exit
-
-
-@app.command()
-def demo(
-    folder: Annotated[pathlib.Path, typer.Argument(help="Where the report goes.")] = pathlib.Path("jaxce-demo"),
-    structures: Annotated[int, typer.Option(min=1, help="Number of random structures.")] = 4096,
-    seed: Annotated[int, typer.Option(help="Seed of the random structures.")] = 0,
-) -> None:
-    """Fit the embedded perovskite data, evaluate thousands of 160-site structures, write a report."""
-    run_demo(folder, structures, seed)
+EstimatorName = Literal[
+    "physical-prior",
+    "ridge",
+    "bayesian-ridge",
+    "ard",
+    "lasso",
+    "adaptive-lasso",
+    "elastic-net",
+    "group-lasso",
+    "hierarchical-lasso",
+    "orthogonal-matching-pursuit",
+    "recursive-elimination",
+    "least-squares",
+]
 
 
-@app.command()
 def fit(
     source: Annotated[
         list[pathlib.Path],
@@ -52,38 +38,34 @@ def fit(
         list[str] | None, typer.Option(help="Symbol in the prim and what may stand there: Ti:Ti,Fe or O:O,X.")
     ] = None,
     energy: Annotated[str | None, typer.Option(help="Name of the energies in the files.")] = None,
-    per: Annotated[EnergyUnitName, typer.Option(help="What an energy is of.")] = _PER_STRUCTURE,
+    per: Annotated[Literal["structure", "atom", "prim"], typer.Option(help="What an energy is of.")] = "structure",
     structures: Annotated[
         pathlib.Path | None, typer.Option(help="For a CSV of energies: the file or folder of structures.")
     ] = None,
-    estimator: Annotated[EstimatorName, typer.Option()] = _PHYSICAL_PRIOR,
+    estimator: Annotated[EstimatorName, typer.Option(help="How coefficients are found.")] = "physical-prior",
     cv: Annotated[int, typer.Option(min=2, help="Folds of the cross-validation.")] = 10,
     test: Annotated[float, typer.Option(min=0, max=0.9, help="Part of the structures kept apart.")] = 0.0,
     report: Annotated[pathlib.Path, typer.Option(help="Where report and model go.")] = pathlib.Path("jaxce-fit"),
     learning_curve: Annotated[bool, typer.Option(help="Whether to fit parts of the data too.")] = True,
 ) -> None:
     """Fit a cluster expansion to structures with energies; choose between sets of cutoffs; write a report."""
-    try:
-        run_fit(
-            source,
-            read_prim(prim, _species(species or [])),
-            _cutoff_sets(cutoff),
-            report,
-            estimator=estimator.value,
-            energy=energy,
-            energies_per=per.value,
-            structures=structures,
-            cv=cv,
-            test_fraction=test,
-            with_learning_curve=learning_curve,
-        )
-    except ValueError as error:
-        # What a user did wrong, without the traceback of a program that failed.
-        typer.echo(f"error: {error}", err=True)
-        raise typer.Exit(2) from error
+    from jaxce.commands.fit import read_prim, run_fit
+
+    run_fit(
+        source,
+        read_prim(prim, _species(species or [])),
+        _cutoff_sets(cutoff),
+        report,
+        estimator=estimator,
+        energy=energy,
+        energies_per=per,
+        structures=structures,
+        cv=cv,
+        test_fraction=test,
+        with_learning_curve=learning_curve,
+    )
 
 
-@app.command()
 def convert_pickle(
     source: Annotated[
         pathlib.Path,
@@ -98,18 +80,14 @@ def convert_pickle(
     timeout: Annotated[float, typer.Option(min=1, help="Seconds for reading it.")] = 60.0,
 ) -> None:
     """Get the numbers out of a pickled scikit-learn model, at your own risk; a pickle can do anything that you can."""
+    from jaxce.commands import convert_pickle as conversion
+
     if not i_trust_this_file:
-        typer.echo(f"error: {source} was not read. {RISK}", err=True)
-        raise typer.Exit(2)
-    try:
-        model = write_converted_pickle(source, target, timeout)
-    except ValueError as error:
-        typer.echo(f"error: {error}", err=True)
-        raise typer.Exit(2) from error
+        raise ValueError(f"{source} was not read. {conversion.RISK}")
+    model = conversion.convert_pickle(source, target, timeout)
     typer.echo(f"wrote {target}: {model.num_features} features of {model.source['class']}")
-    written_by, here = model.source["version"], importlib.metadata.version("scikit-learn")
-    if written_by != here:
-        typer.echo(f"warning: written by scikit-learn {written_by}, read by {here}: check some predictions", err=True)
+    if warning := conversion.version_warning(model):
+        show("warning", warning, "bold yellow")
 
 
 def _species(options: Sequence[str]) -> dict[str, list[str]]:
@@ -139,8 +117,3 @@ def _cutoffs(option: str) -> dict[int, float]:
         raise ValueError(
             f"--cutoff needs orders with distances, such as 2:7.0 or 2:7.0,3:5.0, but is {option!r}."
         ) from error
-
-
-def main() -> None:
-    """Entry point of `jaxce`."""
-    app()

@@ -1,0 +1,5 @@
+"""`python -m jaxce` is `jaxce`."""
+
+from jaxce.cli import main
+
+main()

@@ -1,0 +1,1 @@
+"""What the commands of `jaxce` do; their flags are in `jaxce.cli`."""
