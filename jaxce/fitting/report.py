@@ -7,7 +7,6 @@ from typing import Any
 import numpy as np
 from rich.console import Console
 
-from jaxce import plotting
 from jaxce.atomic_files import write_text
 from jaxce.fitting.calibration import Calibration
 from jaxce.fitting.convex_hull import GroundStates, concentrations_of, ground_state_check
@@ -97,40 +96,15 @@ class _Parts:
             "structures": structures.to_dict(orient="records"),
         }
 
-    def figures(self) -> dict[str, Any]:
-        result, space = self.result, self.result.expansion.space
-        table = space.to_dataframe()
-        deviations = None if result.posterior is None else result.posterior.standard_deviations / space.multiplicities
-        cv = result.cross_validation
-        figures = {
-            "parity": plotting.parity_plot(
-                cv.reference, cv.predicted, cv.rmse_per_prim, "cross-validated", cv.standard_deviations
-            ),
-            "ecis": plotting.eci_plot(table["order"], table["diameter"], result.expansion.ecis, deviations),
-        }
-        if self.ground_states is not None:
-            figures["hull"] = self._hull_figure(self.ground_states)
-        if self.calibration is not None:
-            levels, observed = self.calibration.levels, self.calibration.observed
-            figures["calibration"] = plotting.calibration_plot(levels, observed, len(result.used))
-        return figures
-
-    def _hull_figure(self, ground_states: GroundStates) -> Any:
-        if ground_states.reference.num_dimensions != 1:
-            return plotting.above_hull_plot(ground_states)
-        axis = int(np.argmax(np.ptp(self.concentrations, axis=0)))
-        reference, predicted = self.result.energies_per_prim, self.result.train_predictions
-        label = f"fraction of {self.names[axis]}"
-        return plotting.hull_plot(self.concentrations[:, axis], reference, predicted, ground_states, label)
-
 
 def _write(folder: pathlib.Path, result: Any, parts: _Parts, text: str, learning_curve: LearningCurve | None) -> None:
+    # Matplotlib takes half a second to import: only who wants figures waits for it.
+    from jaxce.fitting.report_figures import report_figures
+
     folder.mkdir(parents=True, exist_ok=True)
-    content, figures = parts.to_dict(), parts.figures()
+    content, figures = parts.to_dict(), report_figures(parts, learning_curve)
     if learning_curve is not None:
         content["learning_curve"] = learning_curve.to_dict()
-        curve = (learning_curve.sizes, 1e3 * learning_curve.train_rmse, 1e3 * learning_curve.test_rmse)
-        figures["learning_curve"] = plotting.learning_curve_plot(*curve, unit="meV per prim")
     for name, figure in figures.items():
         figure.savefig(folder / f"{name}.png", dpi=200)
     write_text(folder / "report.txt", text + "\n")
