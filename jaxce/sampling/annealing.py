@@ -26,6 +26,7 @@ def anneal(
     folder: str | os.PathLike | None = None,
     progress: bool = False,
     method: str = "auto",
+    only_read: bool = False,
 ) -> MonteCarloResult:
     """Cool every chain from a high to a low temperature, in equal ratios from sweep to sweep.
 
@@ -44,6 +45,7 @@ def anneal(
         folder: as in `run_monte_carlo`.
         progress: as in `run_monte_carlo`.
         method: as in `run_monte_carlo`.
+        only_read: as in `run_monte_carlo`.
 
     Returns:
         The run, with up to 100 samples on the way.
@@ -67,6 +69,7 @@ def anneal(
         folder=folder,
         progress=progress,
         method=method,
+        only_read=only_read,
     )
 
 

@@ -1,6 +1,7 @@
 """Monte Carlo: many chains in one call."""
 
 import os
+import pathlib
 from collections.abc import Mapping
 from typing import Any
 
@@ -8,7 +9,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxce.sampling.chains import Samples, is_accumulated, start_progress
+from jaxce.sampling.chains import Progress, Samples, is_accumulated, start_progress
 from jaxce.sampling.chunks import Done, Listener, run_chunks
 from jaxce.sampling.ensemble_moves import Moves
 from jaxce.sampling.ensembles import Canonical, Ensemble
@@ -39,6 +40,7 @@ def run_monte_carlo(
     folder: str | os.PathLike | None = None,
     progress: bool = False,
     method: str = "auto",
+    only_read: bool = False,
 ) -> MonteCarloResult:
     """Run one Markov chain from each occupancy.
 
@@ -69,23 +71,27 @@ def run_monte_carlo(
             "fields": from energies that are kept up to date, which is faster where few proposals are accepted; "auto":
             for each chain and sweep, whichever suits the acceptance of the sweeps before. The chains are the same but
             for rounding.
+        only_read: whether to give what `folder` holds of this run, finished or not, and to do no sweep. Nothing in the
+            folder is changed, so the run may be going on elsewhere.
 
     Raises:
         ValueError: if shapes disagree, a temperature is not positive, a species is unknown, a chain is frozen, the
-            start breaks the ensemble's constraint, or the folder holds another run.
+            start breaks the ensemble's constraint, or the folder holds another run, or none with `only_read`.
     """
     codes = checked_start(first_model(hamiltonian, len(occupancy)), occupancy)
-    settings = Settings(num_sweeps, sample_every, observables, moves or _MOVES, until, folder, progress, method)
+    settings = Settings(
+        num_sweeps, sample_every, observables, moves or _MOVES, until, folder, progress, method, only_read=only_read
+    )
     setup = prepare(key, hamiltonian, codes, ensemble, temperature, len(codes), settings)
     return perform(setup, settings)[0]
 
 
 def perform(setup: Setup, settings: Settings) -> tuple[MonteCarloResult, Ladder | None]:
     """Run to the end: the result, and where replicas are on their ladders, if there are any."""
-    plan, num_rungs = setup.plan, setup.num_rungs
-    ladder = None if num_rungs is None else start_ladders(len(setup.occupancy) // num_rungs, num_rungs)
-    start = start_progress(plan.run, jnp.asarray(setup.occupancy), jnp.asarray(setup.counts, jnp.int32), ladder)
-    done = Done(start, 0, np.zeros(len(setup.occupancy), dtype=np.int64))
+    if settings.only_read:
+        return _stored(setup, settings)
+    plan = setup.plan
+    done = Done(_start(setup), 0, np.zeros(len(setup.occupancy), dtype=np.int64))
     keeper: SampleList | RunFolder = SampleList()
     if settings.folder is not None:
         keeper = RunFolder(settings.folder, _identity(setup), plan.num_sweeps // plan.sample_every)
@@ -97,6 +103,24 @@ def perform(setup: Setup, settings: Settings) -> tuple[MonteCarloResult, Ladder 
             next_stop = (lambda num_samples: plan.num_sweeps) if check is None else check.next_stop
             done = run_chunks(plan, done, listeners, next_stop)
     keeper.save(done)
+    return assembled(setup, done, keeper.read_samples(), check), done.progress.ladder
+
+
+def _start(setup: Setup) -> Progress:
+    num_rungs = setup.num_rungs
+    ladder = None if num_rungs is None else start_ladders(len(setup.occupancy) // num_rungs, num_rungs)
+    return start_progress(setup.plan.run, jnp.asarray(setup.occupancy), jnp.asarray(setup.counts, jnp.int32), ladder)
+
+
+def _stored(setup: Setup, settings: Settings) -> tuple[MonteCarloResult, Ladder | None]:
+    """As `perform`, of what the folder holds."""
+    if settings.folder is None or not pathlib.Path(settings.folder).is_dir():
+        raise ValueError(f"`only_read` needs the folder of a run, but `folder` is {settings.folder}.")
+    keeper = RunFolder(settings.folder, _identity(setup), setup.plan.num_sweeps // setup.plan.sample_every)
+    # Only its structure is looked at.
+    start = Done(jax.eval_shape(lambda: _start(setup)), 0, np.zeros(0, dtype=np.int64))
+    done = keeper.read(start)
+    check = _precision_check(setup, settings, keeper)
     return assembled(setup, done, keeper.read_samples(), check), done.progress.ladder
 
 

@@ -11,7 +11,7 @@ import os
 import pathlib
 import time
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import h5py
@@ -49,22 +49,44 @@ class RunFolder:
         self._num_samples = num_samples
         self._written = 0
         self._saved_at = time.monotonic()
-        # What a killed run was writing.
-        for leftover in self.path.glob(".checkpoint.*.npz"):
-            leftover.unlink()
 
     def resume(self, start: Done) -> Done:
         """How far the run in this folder has come; `start` if it has not begun."""
+        # What a killed run was writing.
+        for leftover in self.path.glob(".checkpoint.*.npz"):
+            leftover.unlink()
         if not self._checkpoint.exists():
             return start
+        return self._stored(start, list(self._identity))
+
+    def read(self, start: Done) -> Done:
+        """How far the run in this folder has come, without a change to the folder: the run may be going on.
+
+        What chains keep for speed (`Progress.caches`) is left out, so that a run is read on any machine.
+
+        Raises:
+            ValueError: if there are no samples yet, or they are of another run.
+        """
+        if not self._checkpoint.exists():
+            raise ValueError(f"{self.path} has no checkpoint yet: the run has not come to its first samples.")
+        progress: Any = start.progress
+        without = start._replace(progress=progress._replace(caches=None))
+        done = self._stored(without, [name for name in self._identity if name != "method"])
+        if self._written == 0:
+            raise ValueError(f"{self.path} has no samples yet; {done.sweeps} sweeps were done.")
+        return done
+
+    def _stored(self, start: Done, compared: Sequence[str]) -> Done:
         stored = _read_npz(self._checkpoint)
-        self._check_identity(json.loads(str(stored["identity"])))
-        leaves, structure = jax.tree.flatten(start.progress)
-        saved = [stored[f"leaf_{index}"] for index in range(len(leaves))]
+        self._check_identity(json.loads(str(stored["identity"])), compared)
+        named, structure = _named_leaves(start.progress)
+        missing = [name for name in named if name not in stored]
+        if missing:
+            raise ValueError(f"{self._checkpoint} lacks {missing[0]}: another version of jaxce wrote it.")
         self._written = int(stored["num_samples"])
         if self._written and not self._samples.exists():
             raise ValueError(f"{self._samples} is missing, but {self._checkpoint} counts on it. Give another folder.")
-        progress = jax.tree.unflatten(structure, [jax.numpy.asarray(leaf) for leaf in saved])
+        progress = jax.tree.unflatten(structure, [jax.numpy.asarray(stored[name]) for name in named])
         return Done(progress, int(stored["sweeps"]), stored["num_accepted"])
 
     def __call__(self, done: Done, samples: Samples) -> bool:
@@ -98,14 +120,15 @@ class RunFolder:
             "sweeps": done.sweeps,
             "num_accepted": done.num_accepted,
         }
-        arrays |= {f"leaf_{index}": np.asarray(leaf) for index, leaf in enumerate(jax.tree.leaves(done.progress))}
+        arrays |= {name: np.asarray(leaf) for name, leaf in _named_leaves(done.progress)[0].items()}
         with replacing(self._checkpoint) as temporary:
             np.savez(temporary, **arrays)
         self._saved_at = time.monotonic()
 
     def read_samples(self) -> Samples:
         """All samples that were added."""
-        with h5py.File(self._samples, "r") as file:
+        # Without a lock, which would stop a run that is going on when it adds samples.
+        with h5py.File(self._samples, "r", locking=False) as file:
             traces = {name: values[: self._written] for name, values in file["observables"].items()}
             return Samples(file["energy"][: self._written], file["counts"][: self._written], traces)
 
@@ -130,13 +153,19 @@ class RunFolder:
                 if hasattr(os, "posix_fallocate"):
                     os.posix_fallocate(raw.fileno(), 0, size)
 
-    def _check_identity(self, stored: Mapping[str, str]) -> None:
-        differing = [name for name, digest in self._identity.items() if stored.get(name) != digest]
+    def _check_identity(self, stored: Mapping[str, str], compared: Sequence[str]) -> None:
+        differing = [name for name in compared if stored.get(name) != self._identity[name]]
         if differing:
             raise ValueError(
                 f"{self.path} holds another run: it differs in {', '.join(differing)}. Give another folder, "
                 "or the arguments with which that run was started."
             )
+
+
+def _named_leaves(progress: Any) -> tuple[dict[str, Any], Any]:
+    """Arrays by their place in the tree, and the tree."""
+    leaves, structure = jax.tree_util.tree_flatten_with_path(progress)
+    return {f"progress{jax.tree_util.keystr(path)}": leaf for path, leaf in leaves}, structure
 
 
 def _columns(samples: Samples) -> dict[str, np.ndarray]:

@@ -39,6 +39,7 @@ class Settings(NamedTuple):
     progress: bool
     method: str
     exchange_every: int = 1
+    only_read: bool = False
 
 
 class Setup(NamedTuple):

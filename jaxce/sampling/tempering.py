@@ -150,6 +150,7 @@ def run_tempering(
     folder: str | os.PathLike | None = None,
     progress: bool = False,
     method: str = "auto",
+    only_read: bool = False,
 ) -> TemperingResult:
     """Parallel tempering of several independent ladders.
 
@@ -173,6 +174,7 @@ def run_tempering(
         folder: as in `run_monte_carlo`.
         progress: as in `run_monte_carlo`.
         method: as in `run_monte_carlo`.
+        only_read: as in `run_monte_carlo`.
 
     Raises:
         ValueError: as `run_monte_carlo`; if there are fewer than two temperatures; or if the replicas of a ladder have
@@ -186,7 +188,16 @@ def run_tempering(
     codes = _starts(hamiltonian, occupancy, len(kelvin))
     ladders = codes.shape[:2]
     settings = Settings(
-        num_sweeps, sample_every, observables, moves or _MOVES, until, folder, progress, method, exchange_every
+        num_sweeps,
+        sample_every,
+        observables,
+        moves or _MOVES,
+        until,
+        folder,
+        progress,
+        method,
+        exchange_every,
+        only_read,
     )
     setup = prepare(key, hamiltonian, codes.reshape(-1, codes.shape[2]), ensemble, kelvin, len(kelvin), settings)
     setup = setup._replace(num_rungs=len(kelvin))

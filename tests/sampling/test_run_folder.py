@@ -113,6 +113,34 @@ def test_a_stopped_run_goes_on_bit_for_bit(alloy, tmp_path, monkeypatch, num_cal
     assert_same(run(alloy, tmp_path), whole)
 
 
+def test_what_an_unfinished_run_has_is_read_without_a_change_to_it(alloy, tmp_path, monkeypatch):
+    whole = run(alloy)
+    with pytest.raises(ValueError, match="needs the folder"):
+        run(alloy, tmp_path / "none", only_read=True)
+    with pytest.raises(ValueError, match="no checkpoint yet"):
+        run(alloy, tmp_path, only_read=True)
+    monkeypatch.setattr(chunks, "_CALL_SECONDS", 0.0)
+    monkeypatch.setattr(run_folder, "_SECONDS_BETWEEN_CHECKPOINTS", 0.0)
+    stop_after(monkeypatch, 13)
+    with pytest.raises(Stop):
+        run(alloy, tmp_path)
+    # What a run that goes on is writing just now.
+    (tmp_path / ".checkpoint.new.npz").touch()
+    before = {path: path.read_bytes() for path in tmp_path.iterdir()}
+    part = run(alloy, tmp_path, only_read=True)
+    assert part.num_sweeps == 13
+    np.testing.assert_array_equal(part.energy, whole.energy[:, :4])
+    np.testing.assert_array_equal(part.observables["first"], whole.observables["first"][:, :4])
+    assert {path: path.read_bytes() for path in tmp_path.iterdir()} == before
+    with pytest.raises(ValueError, match="another run: it differs in temperature"):
+        run(alloy, tmp_path, only_read=True, temperature=500.0)
+
+
+def test_a_finished_run_is_read_on_another_kind_of_machine(alloy, tmp_path):
+    first = run(alloy, tmp_path, method="fields")
+    assert_same(run(alloy, tmp_path, method="environment", only_read=True), first)
+
+
 def test_samples_after_the_last_checkpoint_are_made_again(alloy, tmp_path, monkeypatch):
     whole = run(alloy)
     monkeypatch.setattr(chunks, "_CALL_SECONDS", 0.0)
