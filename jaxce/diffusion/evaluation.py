@@ -159,9 +159,12 @@ def _by_weights(
 def _check_reference(statistics: Mapping[str, np.ndarray], reference: Mapping[str, np.ndarray]) -> None:
     shapes = {name: (2, *values.shape) for name, values in statistics.items()}
     given = {name: np.shape(values) for name, values in reference.items()}
-    if shapes != given:
+    differing = sorted(name for name in shapes | given if shapes.get(name) != given.get(name))
+    if differing:
+        listed = ", ".join(f"{name}: {given.get(name)} for {shapes.get(name)}" for name in differing)
         raise ValueError(
-            f"the reference must be made by the same yardstick: it has the shapes {given}, where {shapes} are wanted."
+            "the reference must be made by the same yardstick (edges, tables, ordered state, shells), but has other "
+            f"shapes: {listed}."
         )
 
 
