@@ -64,8 +64,8 @@ def run_monte_carlo(
             `[chains, ...]`. Wrapped in `Moments` or `Histogram` they leave no trace but their result.
         moves: weights of sublattices, frozen sites, moves of one's own; by default all that the ensemble needs.
         until: stop as soon as averages have these standard errors (name -> error, or a `Precision`).
-        folder: a folder for samples and checkpoints. If it holds this same run, unfinished, the run goes on, bit for
-            bit as if it had never stopped; another run is refused.
+        folder: a folder for samples and checkpoints. If it holds this same run, unfinished or with fewer sweeps, the
+            run goes on, bit for bit as if it had never stopped; another run is refused.
         progress: whether to show a bar with the rate, the time left, acceptance and energy.
         method: how energy changes are found. "environment": from the neighbours of the sites, for each proposal;
             "fields": from energies that are kept up to date, which is faster where few proposals are accepted; "auto":
@@ -96,8 +96,12 @@ def perform(setup: Setup, settings: Settings) -> tuple[MonteCarloResult, Ladder 
     if settings.folder is not None:
         keeper = RunFolder(settings.folder, _identity(setup), plan.num_sweeps // plan.sample_every)
         done = keeper.resume(done)
+        if done.sweeps > plan.num_sweeps:
+            raise ValueError(
+                f"{settings.folder} holds {done.sweeps} sweeps of this run, but `num_sweeps` is {plan.num_sweeps}."
+            )
     check = _precision_check(setup, settings, keeper)
-    with ProgressBar(plan, done.sweeps, is_shown=settings.progress) as bar:
+    with ProgressBar(plan, done.sweeps, setup.conditions(), is_shown=settings.progress) as bar:
         listeners: list[Listener] = [keeper, bar, *([] if check is None else [check])]
         if check is None or not check.is_over(done):
             next_stop = (lambda num_samples: plan.num_sweeps) if check is None else check.next_stop
@@ -158,7 +162,6 @@ def _identity(setup: Setup) -> dict[str, str]:
         method=(run.changes.method, run.changes.is_mapped),
         # The edges of histograms are no leaves.
         observables=[(name, o, getattr(o, "edges", ())) for name, o in sorted(run.observables.items())],
-        num_sweeps=setup.plan.num_sweeps,
         sample_every=setup.plan.sample_every,
         ladders=(setup.num_rungs or 0, setup.plan.exchange_every),
     )

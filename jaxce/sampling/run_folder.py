@@ -35,8 +35,9 @@ class RunFolder:
 
     Args:
         path: the folder; made if it is missing.
-        identity: the fingerprint of the run.
-        num_samples: samples of the whole run.
+        identity: the fingerprint of the run, but for its length.
+        num_samples: samples of the whole run. It may be another number when the run goes on: nothing that was done
+            depends on it, unless the weights follow a schedule, which is of the fingerprint.
 
     Raises:
         ValueError: if the folder holds another run, or a file in it cannot be read.
@@ -57,7 +58,10 @@ class RunFolder:
             leftover.unlink()
         if not self._checkpoint.exists():
             return start
-        return self._stored(start, list(self._identity))
+        done = self._stored(start, list(self._identity))
+        if self._written:
+            self._make_room()
+        return done
 
     def read(self, start: Done) -> Done:
         """How far the run in this folder has come, without a change to the folder: the run may be going on.
@@ -104,9 +108,10 @@ class RunFolder:
         columns = _columns(samples)
         if self._written == 0:
             self._allocate(columns)
-        with h5py.File(self._samples, "r+") as file:
-            for name, values in columns.items():
-                file[name][self._written : self._written + count] = values
+        else:
+            with h5py.File(self._samples, "r+") as file:
+                for name, values in columns.items():
+                    file[name][self._written : self._written + count] = values
         self._written += count
 
     def save(self, done: Done) -> None:
@@ -141,17 +146,28 @@ class RunFolder:
         return self.path / "checkpoint.npz"
 
     def _allocate(self, columns: Mapping[str, np.ndarray]) -> None:
-        """A file with room for all samples, on the disk from the start: a full disk shows now, not after days."""
+        """A file with room for all samples, on the disk from the start: a full disk shows now, not after days.
+
+        It begins with the samples there are.
+        """
         with replacing(self._samples) as temporary:
             with h5py.File(temporary, "w") as file:
                 file.attrs["energy"] = "eV per supercell, without the constant of the Hamiltonian; [samples, chains]"
                 file.create_group("observables")
                 for name, values in columns.items():
                     _reserve(file, name, (self._num_samples, *values.shape[1:]), values.dtype)
+                    file[name][: len(values)] = values
             with temporary.open("rb+") as raw:
                 size = os.fstat(raw.fileno()).st_size
                 if hasattr(os, "posix_fallocate"):
                     os.posix_fallocate(raw.fileno(), 0, size)
+
+    def _make_room(self) -> None:
+        """Room for all samples, if the run was meant to be shorter when it began."""
+        with h5py.File(self._samples, "r") as file:
+            if len(file["energy"]) >= self._num_samples:
+                return
+        self._allocate(_columns(self.read_samples()))
 
     def _check_identity(self, stored: Mapping[str, str], compared: Sequence[str]) -> None:
         differing = [name for name in compared if stored.get(name) != self._identity[name]]

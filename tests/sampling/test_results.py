@@ -243,18 +243,22 @@ def test_the_drift_of_running_energies_is_measured_and_taken_out(monkeypatch):
     np.testing.assert_allclose(often.energy, often.observables["energy_again"], rtol=0, atol=1e-12)
 
 
-def test_a_bar_is_shown_if_it_is_wanted(hamiltonian, capsys):
+@pytest.mark.parametrize("terminal", ["0", "1"])
+def test_progress_is_shown_if_it_is_wanted(hamiltonian, capsys, monkeypatch, terminal):
+    monkeypatch.setenv("TTY_COMPATIBLE", terminal)
+    monkeypatch.setenv("COLUMNS", "200")
     start = np.zeros((2, 16), dtype=np.int8)
     run = lambda **keywords: jaxce.run_monte_carlo(
-        jax.random.key(0), hamiltonian, start, jaxce.SemiGrand(), temperature=900.0, num_sweeps=20, sample_every=5,
+        jax.random.key(0), hamiltonian, start, jaxce.SemiGrand(), temperature=900.0, num_sweeps=20, sample_every=2,
         **keywords,
     )  # fmt: skip
     quiet = run()
     assert capsys.readouterr().out == ""
     shown = run(progress=True)
     text = capsys.readouterr().out
-    for part in ("20/20 sweeps", "steps/s", "% accepted", "eV"):
+    for part in ("20/20 sweeps", "steps/s", "% accepted", "eV", "R-hat"):
         assert part in " ".join(text.split())
+    assert ("\x1b[" in text) == (terminal == "1")
     np.testing.assert_array_equal(shown.energy, quiet.energy)
 
 

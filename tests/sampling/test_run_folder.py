@@ -186,13 +186,22 @@ def test_another_run_is_refused_with_the_reason(alloy, tmp_path):
         ({"seed": 4}, "key"),
         ({"temperature": 701.0}, "temperature"),
         ({"ensemble": jaxce.SemiGrand({"Au": 0.021})}, "ensemble"),
-        ({"num_sweeps": 33}, "num_sweeps"),
+        ({"num_sweeps": 27}, "holds 30 sweeps of this run, but `num_sweeps` is 27"),
+        ({"temperature": np.full((33, 1), 700.0), "num_sweeps": 33}, "temperature"),
         ({"sample_every": 1}, "sample_every"),
         ({"moves": jaxce.Moves(frozen_sites=[0])}, "moves"),
         ({"num_chains": 5}, "occupancy"),
     ):
         with pytest.raises(ValueError, match=name):
             run(alloy, tmp_path, **keywords)
+
+
+def test_a_run_is_made_longer_bit_for_bit(alloy, tmp_path):
+    whole = run(alloy)
+    run(alloy, tmp_path, num_sweeps=12)
+    assert_same(run(alloy, tmp_path), whole)
+    with h5py.File(tmp_path / "samples.h5") as file:
+        assert file["energy"].shape == (10, 4)
 
 
 def test_what_is_no_array_tells_runs_apart_too(alloy, tmp_path):
