@@ -5,6 +5,7 @@ from . import (
     estimators as estimators,
     io as io,
     observables as observables,
+    plotting as plotting,
     torch as torch,
 )
 from .build import (

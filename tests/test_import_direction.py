@@ -65,7 +65,8 @@ TABLE = (
     ("expansion_samples.py",   "numpy jax",
      "lattice.supercell cluster_space build tables cluster_expansion"),
     ("fitting/convex_hull.py", "numpy scipy",               "lattice.structures"),
-    ("plotting/*.py",          "numpy matplotlib",          "lattice.supercell sampling fitting.convex_hull plotting"),
+    ("plotting/*.py",          "numpy scipy matplotlib",
+     "lattice sampling fitting.convex_hull plotting"),
     ("fitting/*.py",           "numpy scipy pandas sklearn ase jax jaxtyping rich",
      "lattice cluster_space build tables correlation_vectors double_precision cluster_expansion expansion_samples "
      "atomic_files plotting fitting"),

@@ -1,11 +1,15 @@
-"""Pictures of distributions."""
+"""Pictures of distributions: of energies, and of samples beside what they should be."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from jaxce.plotting.style import BLUE, ORANGE, finite_numbers, one_panel
+from jaxce.plotting.style import BLUE, ORANGE, colours, finite_numbers, one_panel
+
+_DASHES = ("-", "--", "-.", ":")
 
 
 def energy_histogram(energies: Any, title: str = "") -> Figure:
@@ -20,3 +24,86 @@ def energy_histogram(energies: Any, title: str = "") -> Figure:
     axes.set(xlabel="energy (eV per prim)", ylabel="structures", title=title)
     axes.legend(frameon=False)
     return figure
+
+
+def binned(values: Any, edges: Any, weights: Any = None) -> np.ndarray:
+    """`[bins + 2]` parts of the samples below the edges, in each bin, and above, as `Yardstick` and `Histogram` count.
+
+    Args:
+        values: `[samples]`.
+        edges: `[bins + 1]` increasing.
+        weights: `[samples]`; without them all samples count alike.
+
+    Raises:
+        ValueError: if shapes disagree, or numbers are not finite or none.
+    """
+    (values,) = finite_numbers("values", values)
+    given = np.ones_like(values) if weights is None else weights
+    _, shares = finite_numbers("values and weights", values, given)
+    places = np.searchsorted(_checked_edges(edges), values, side="right")
+    return np.bincount(places, shares, len(edges) + 1) / shares.sum()
+
+
+def histogram_plot(
+    panels: Mapping[str, Mapping[str, Any]],
+    edges: Any,
+    quantity: str,
+    unit: str = "",
+    *,
+    reference: str | None = None,
+) -> Figure:
+    """Densities of several sets of samples in one panel, or in several with a title each.
+
+    Args:
+        panels: title -> name -> `[bins + 2]` counts, weights or probabilities in the bins, those below and above the
+            edges first and last: from `binned`, `jaxce.Histogram` or the "energy" of a `Yardstick`. Each is divided by
+            its sum; what lies outside the edges is said in the legend, not drawn.
+        edges: `[bins + 1]` increasing, or title -> such edges.
+        quantity: what the horizontal axis is.
+        unit: of the edges.
+        reference: the name of what is right, which is drawn as an area behind the others.
+
+    Raises:
+        ValueError: if a histogram does not fit the edges, has negative entries or none, or nothing is given.
+    """
+    if not panels or not all(panels.values()):
+        raise ValueError("`panels` must have one panel at least, and each panel one histogram.")
+    names = list(dict.fromkeys(name for panel in panels.values() for name in panel if name != reference))
+    looks = {
+        name: {"color": colour, "linestyle": _DASHES[place % len(_DASHES)], "linewidth": 1.4}
+        for place, (name, colour) in enumerate(zip(names, colours(len(names)), strict=True))
+    }
+    looks[str(reference)] = {"color": "0.8", "fill": True}
+    figure = Figure(figsize=(0.8 + 4.2 * len(panels), 3.6), layout="constrained")
+    for axes, (title, histograms) in zip(
+        figure.subplots(1, len(panels), squeeze=False)[0], panels.items(), strict=True
+    ):
+        of_panel = edges[title] if isinstance(edges, Mapping) else edges
+        for name in sorted(histograms, key=lambda name: name != reference):
+            _draw_density(axes, histograms[name], of_panel, name, looks[name])
+        axes.set(title=title, xlabel=quantity, ylabel="density")
+        if unit:
+            axes.set(xlabel=f"{quantity} ({unit})", ylabel=f"density (1 / ({unit}))")
+        axes.legend(frameon=False, fontsize="small")
+    return figure
+
+
+def _draw_density(axes: Axes, histogram: Any, edges: Any, name: str, look: Mapping[str, Any]) -> None:
+    borders = _checked_edges(edges)
+    weights = np.asarray(histogram, dtype=np.float64)
+    if weights.shape != (len(borders) + 1,) or not np.all(weights >= 0) or not 0 < weights.sum() < np.inf:
+        raise ValueError(
+            f"the histogram of {name!r} must hold {len(borders) + 1} weights (bins, and what lies below and above), "
+            f"not negative and not all 0, but has shape {weights.shape} and sum {weights.sum():g}."
+        )
+    parts = weights / weights.sum()
+    outside = parts[0] + parts[-1]
+    label = name if outside == 0 else f"{name} ({100 * outside:.2g} % outside)"
+    axes.stairs(parts[1:-1] / np.diff(borders), borders, label=label, **look)
+
+
+def _checked_edges(edges: Any) -> np.ndarray:
+    borders = np.asarray(edges, dtype=np.float64)
+    if borders.ndim != 1 or len(borders) < 2 or not np.all(np.diff(borders) > 0):
+        raise ValueError(f"`edges` must be two or more increasing numbers, but is {edges!r}.")
+    return borders

@@ -15,8 +15,8 @@ from matplotlib.figure import Figure
 BLUE, ORANGE, GREEN, VERMILION, PURPLE, SKY = "#0072B2", "#E69F00", "#009E73", "#D55E00", "#CC79A7", "#56B4E9"
 PALETTE = (BLUE, ORANGE, GREEN, PURPLE, VERMILION, SKY)
 MARKERS = "os^Dvp"
-# For maps: as light in grey as in colour, and the same for colour-blind readers.
-COLOUR_MAP = "cividis"
+# For maps, and for more lines than the palette has colours: its lightness alone tells values apart.
+COLOUR_MAP = "viridis"
 GREY_LINE: dict[str, Any] = {"color": "0.6", "linewidth": 1, "zorder": 0}
 
 
