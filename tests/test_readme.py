@@ -18,20 +18,24 @@ def write_models(folder):
     """What stands for the models of a user."""
     packed = (ROOT / "tests" / "data" / "icet" / "fcc_binary.ce.gz").read_bytes()
     (folder / "model.ce").write_bytes(gzip.decompress(packed))
+    packed = (ROOT / "tests" / "data" / "smol" / "fcc_binary_sinusoid.smol.json.gz").read_bytes()
+    (folder / "expansion.json").write_bytes(gzip.decompress(packed))
     motifs.write_files(folder)
     (folder / "POSCAR").write_text(motifs.template((2, 4, 4)), encoding="utf-8")
 
 
-@pytest.mark.parametrize(
-    "name", ["README.md", "docs/monte_carlo.md", "docs/fitting.md", "docs/bring_your_model.md", "docs/diffusion.md"]
-)
+PAGES = ["README.md", *sorted(f"docs/{path.name}" for path in (ROOT / "docs").glob("*.md"))]
+
+
+def python_of(page):
+    return re.findall(r"^```python\n(.*?)^```$", (ROOT / page).read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL)
+
+
+@pytest.mark.parametrize("name", [page for page in PAGES if python_of(page)])
 def test_python_of_page_runs_as_it_stands(name, tmp_path):
     """One process for all blocks, in order, with the settings of a user: not those of conftest.py."""
-    if name == "docs/bring_your_model.md":
-        write_models(tmp_path)
-    text = (ROOT / name).read_text(encoding="utf-8")
-    blocks = re.findall(r"^```python\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
-    assert blocks, f"{name} has no ```python block"
+    write_models(tmp_path)
+    blocks = python_of(name)
     script = tmp_path / "page.py"
     script.write_text("\n".join(blocks), encoding="utf-8")
     environment = os.environ | {"PYTHONPATH": str(ROOT)}
