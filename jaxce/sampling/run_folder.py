@@ -199,11 +199,17 @@ def _reserve(file: h5py.File, name: str, shape: tuple[int, ...], dtype: Any) -> 
     h5py.h5d.create(file.id, name.encode(), h5py.h5t.py_create(dtype, logical=True), space, properties)
 
 
-def _read_npz(path: pathlib.Path) -> dict[str, np.ndarray]:
+def sweeps_done(path: str | os.PathLike) -> int | None:
+    """Sweeps of the run in a folder, up to its last checkpoint; None if there is none."""
+    checkpoint = pathlib.Path(path) / "checkpoint.npz"
+    return int(_read_npz(checkpoint, ["sweeps"])["sweeps"]) if checkpoint.exists() else None
+
+
+def _read_npz(path: pathlib.Path, names: Sequence[str] | None = None) -> dict[str, np.ndarray]:
     try:
         # NumPy leaves files open that it cannot read.
         with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
-            return dict(archive)
+            return {name: archive[name] for name in (archive.files if names is None else names)}
     except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
         raise ValueError(f"{path} is no checkpoint, or damaged: {error}. Give another folder.") from error
 
