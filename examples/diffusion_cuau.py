@@ -13,15 +13,13 @@ import warnings
 from typing import Any, NamedTuple
 
 import jax
-import matplotlib
-import matplotlib.pyplot as plt
 import numpy as np
 from diffusion_network import all_samples, new_network, row_of, shares, shells, train
 from rich.console import Console
 from rich.table import Table
 
 import jaxce
-from jaxce import diffusion
+from jaxce import diffusion, plotting
 
 LADDER = np.array([500, 560, 620, 680, 730, 800, 950, 1200])
 REPORTED = (500, 680, 1200)
@@ -74,7 +72,7 @@ def main(folder: pathlib.Path, size: Size) -> None:
             table.add_row("", name, *row_of(found, energies / 64, log_weights), modes, f"{seconds:.1f}")
             drawn[kelvin, name] = (codes, energies / 64, log_weights, reference)
     Console(width=120).print(table)
-    draw(folder / "cuau.png", supercell, drawn)
+    draw(folder, supercell, drawn)
     write_structures(folder, supercell, drawn)
 
 
@@ -98,25 +96,20 @@ def tempering_samples(
     return codes.reshape(-1, supercell.num_sites).astype(np.int8), kelvin.ravel()
 
 
-def draw(path: pathlib.Path, supercell: jaxce.Supercell, drawn: dict[Any, Any]) -> None:
+def draw(folder: pathlib.Path, supercell: jaxce.Supercell, drawn: dict[Any, Any]) -> None:
     """Histograms of the energy, beside the reference, and of the order parameter."""
-    figure, axes = plt.subplots(2, len(REPORTED), figsize=(13, 6), layout="constrained")
+    energies, orders, edges, bins = {}, {}, {}, np.linspace(0, 1, 33)
     for (kelvin, name), (codes, per_atom, log_weights, reference) in drawn.items():
-        above, below = axes[:, REPORTED.index(kelvin)]
-        edges, bins = 1e3 * reference.energy_edges, np.linspace(0, 1.0001, 33)
-        if name == "network":
-            right = reference.halves["energy"].mean(axis=0)[1:-1] / np.diff(edges)
-            above.stairs(right, edges, fill=True, color="0.8", label="tempering")
-            above.set(title=f"{kelvin} K", xlabel="energy, meV per atom", ylabel="density, 1/meV")
-            below.set(xlabel="order parameter of L1$_0$", ylabel="density")
-        # What lies outside the edges is missing from the area.
-        share = shares(log_weights, len(codes))
-        above.stairs(np.histogram(1e3 * per_atom, edges, weights=share)[0] / np.diff(edges), edges, label=name)
+        title, share = f"{kelvin} K", shares(log_weights, len(codes))
+        edges[title] = 1e3 * reference.energy_edges
+        panel = energies.setdefault(title, {"tempering": reference.halves["energy"].mean(axis=0)})
+        panel[name] = plotting.binned(1e3 * per_atom, edges[title], share)
         order = np.max(np.abs(np.einsum("vs,ns->nv", variants(supercell, reference), 2.0 * codes - 1)), axis=1) / 64
-        below.stairs(np.histogram(order, bins, weights=share)[0] / np.diff(bins), bins, label=name)
-    axes[0, 0].legend()
-    figure.savefig(path, dpi=120)
-    print(f"histograms: {path}")
+        orders.setdefault(title, {})[name] = plotting.binned(order, bins, share)
+    figure = plotting.histogram_plot(energies, edges, "energy", "meV per atom", reference="tempering")
+    figure.savefig(folder / "cuau_energies.png", dpi=120)
+    plotting.histogram_plot(orders, bins, "order parameter of L1$_0$").savefig(folder / "cuau_orders.png", dpi=120)
+    print(f"histograms: {folder / 'cuau_energies.png'}, {folder / 'cuau_orders.png'}")
 
 
 def variants(supercell: jaxce.Supercell, reference: Any) -> np.ndarray:
@@ -136,7 +129,6 @@ def write_structures(folder: pathlib.Path, supercell: jaxce.Supercell, drawn: di
 if __name__ == "__main__":
     # ASE 3.29 with NumPy 2.5.
     warnings.filterwarnings("ignore", "Setting the shape on a NumPy array", DeprecationWarning, "ase")
-    matplotlib.use("agg")
     words = [word for word in sys.argv[1:] if word != "--short"]
     target = pathlib.Path(words[0] if words else tempfile.mkdtemp(prefix="jaxce-"))
     target.mkdir(parents=True, exist_ok=True)

@@ -11,15 +11,13 @@ import tempfile
 from typing import Any, NamedTuple
 
 import jax
-import matplotlib
-import matplotlib.pyplot as plt
 import numpy as np
 from diffusion_network import all_samples, new_network, row_of, shares, shells, train
 from rich.console import Console
 from rich.table import Table
 
 import jaxce
-from jaxce import diffusion
+from jaxce import diffusion, plotting
 
 COMPOSITION = {"A": {"Sr": 24, "La": 8}, "B": {"Ti": 24, "Fe": 8}, "O": {"O": 92, "X": 4}}
 LADDER = jaxce.geometric_temperatures(1000, 4000, 8)
@@ -115,20 +113,21 @@ def check_composition(supercell: jaxce.Supercell, drawn: dict[Any, Any]) -> None
 
 def draw(path: pathlib.Path, drawn: dict[Any, Any]) -> None:
     """Histograms of the energy at both temperatures."""
-    rungs = sorted({rung for rung, _ in drawn})
-    figure, axes = plt.subplots(1, len(rungs), figsize=(10, 4), layout="constrained")
-    for (rung, name), (codes, per_prim, log_weights) in drawn.items():
-        panel = axes[rungs.index(rung)]
-        share = shares(log_weights, len(codes))
-        panel.hist(1e3 * per_prim, 40, weights=share, density=True, histtype="step", label=name)
-        panel.set(title=f"{LADDER[rung]:.0f} K", xlabel="energy, meV per formula unit", ylabel="density, 1/meV")
-    axes[0].legend()
+    panels, edges = {}, {}
+    for rung in sorted({rung for rung, _ in drawn}):
+        title, of_rung = f"{LADDER[rung]:.0f} K", {name: drawn[other, name] for other, name in drawn if other == rung}
+        energies = 1e3 * np.concatenate([per_prim for _, per_prim, _ in of_rung.values()])
+        edges[title] = np.linspace(energies.min(), energies.max(), 41)
+        panels[title] = {
+            name: plotting.binned(1e3 * per_prim, edges[title], shares(log_weights, len(codes)))
+            for name, (codes, per_prim, log_weights) in of_rung.items()
+        }
+    figure = plotting.histogram_plot(panels, edges, "energy", "meV per formula unit", reference="tempering")
     figure.savefig(path, dpi=120)
     print(f"histograms: {path}")
 
 
 if __name__ == "__main__":
-    matplotlib.use("agg")
     words = [word for word in sys.argv[1:] if word != "--short"]
     target = pathlib.Path(words[0] if words else tempfile.mkdtemp(prefix="jaxce-"))
     target.mkdir(parents=True, exist_ok=True)

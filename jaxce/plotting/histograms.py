@@ -27,7 +27,9 @@ def energy_histogram(energies: Any, title: str = "") -> Figure:
 
 
 def binned(values: Any, edges: Any, weights: Any = None) -> np.ndarray:
-    """`[bins + 2]` parts of the samples below the edges, in each bin, and above, as `Yardstick` and `Histogram` count.
+    """`[bins + 2]` parts of the samples below the edges, in each bin, and above, as `histogram_plot` takes them.
+
+    A bin holds its lower edge; the last one holds both, as in NumPy.
 
     Args:
         values: `[samples]`.
@@ -35,13 +37,17 @@ def binned(values: Any, edges: Any, weights: Any = None) -> np.ndarray:
         weights: `[samples]`; without them all samples count alike.
 
     Raises:
-        ValueError: if shapes disagree, or numbers are not finite or none.
+        ValueError: if shapes disagree, numbers are not finite or none, or weights are negative or all 0.
     """
     (values,) = finite_numbers("values", values)
     given = np.ones_like(values) if weights is None else weights
     _, shares = finite_numbers("values and weights", values, given)
-    places = np.searchsorted(_checked_edges(edges), values, side="right")
-    return np.bincount(places, shares, len(edges) + 1) / shares.sum()
+    if np.any(shares < 0) or shares.sum() == 0:
+        raise ValueError(f"weights must not be negative or all 0, but are from {shares.min()} to {shares.max()}.")
+    borders = _checked_edges(edges)
+    places = np.searchsorted(borders, values, side="right")
+    places[values == borders[-1]] = len(borders) - 1
+    return np.bincount(places, shares, len(borders) + 1) / shares.sum()
 
 
 def histogram_plot(

@@ -35,9 +35,9 @@ def test_pictures_of_few_points_and_without_ranges_are_saved_without_a_warning(m
     assert saved(figure, tmp_path).startswith(b"\x89PNG")
 
 
-def test_binned_counts_as_the_histograms_of_runs_do():
+def test_binned_counts_as_numpy_does_and_what_is_outside():
     edges = [0.0, 1.0, 3.0]
-    np.testing.assert_allclose(plotting.binned([-1, 0, 0.5, 1, 5], edges), [0.2, 0.4, 0.2, 0.2])
+    np.testing.assert_allclose(plotting.binned([-1, 0, 0.5, 3, 5], edges), [0.2, 0.4, 0.2, 0.2])
     np.testing.assert_allclose(plotting.binned([-1, 0.5, 2], edges, [1, 2, 5]), [1 / 8, 2 / 8, 5 / 8, 0])
 
 
@@ -73,6 +73,8 @@ def test_histogram_plot_draws_densities_and_the_reference_behind(tmp_path: pathl
         (lambda: plotting.energy_histogram([np.nan]), "must be finite"),
         (lambda: plotting.binned([1.0], [1.0, 1.0]), "two or more increasing"),
         (lambda: plotting.binned([1.0, 2.0], [0.0, 1.0], [1.0]), "values and weights"),
+        (lambda: plotting.binned([1.0, 2.0], [0.0, 1.0], [1.0, -1.0]), "must not be negative"),
+        (lambda: plotting.binned([1.0], [0.0, 1.0], [0.0]), "all 0"),
         (lambda: plotting.histogram_plot({}, [0, 1], "energy"), "one panel at least"),
         (lambda: plotting.histogram_plot({"": {}}, [0, 1], "energy"), "one histogram"),
         (lambda: plotting.histogram_plot({"": {"a": [1.0]}}, [0, 1], "energy"), r"'a' must hold 3 weights"),
