@@ -182,6 +182,19 @@ assert not large, f"import jaxce imports {large}"
     assert (run.returncode, run.stdout, run.stderr) == (0, "", "")
 
 
+def test_fits_and_runs_do_not_wait_for_matplotlib():
+    script = """
+import sys
+import jaxce
+jaxce.fit, jaxce.run_monte_carlo
+assert "matplotlib" not in sys.modules, "imported where no figure is made"
+jaxce.plotting.parity_plot
+assert "matplotlib" in sys.modules and "matplotlib.pyplot" not in sys.modules
+"""
+    run = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
+    assert (run.returncode, run.stdout, run.stderr) == (0, "", "")
+
+
 def test_import_starts_no_device_and_sets_nothing():
     script = """
 import jax

@@ -44,7 +44,7 @@ def parity_plot(
     upper.set(ylabel="predicted (eV per prim)", title=title)
     lower.axhline(0, color="0.6", linewidth=1)
     lower.scatter(reference, 1e3 * (predicted - reference), s=10, color=BLUE, alpha=0.6, linewidths=0)
-    lower.set(xlabel="reference (eV per prim)", ylabel="difference (meV)")
+    lower.set(xlabel="reference (eV per prim)", ylabel="difference\n(meV per prim)")
     if standard_deviations is not None:
         _, deviations = finite_numbers("energies and standard deviations", reference, standard_deviations)
         error_bars(upper, reference, predicted, deviations)

@@ -23,7 +23,7 @@ def test_parity_plot_shows_energies_residuals_and_error_bars():
     np.testing.assert_allclose(bars(lower), np.column_stack([residuals - 10, residuals + 10]))
     assert [text.get_text() for text in upper.texts] == ["RMSE 16.4 meV per prim"]
     assert (upper.get_title(), upper.get_ylabel()) == ("title", "predicted (eV per prim)")
-    assert (lower.get_xlabel(), lower.get_ylabel()) == ("reference (eV per prim)", "difference (meV)")
+    assert (lower.get_xlabel(), lower.get_ylabel()) == ("reference (eV per prim)", "difference\n(meV per prim)")
     assert not plotting.parity_plot(REFERENCE, PREDICTED, 0.0164).axes[0].containers
 
 
