@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 import jaxce
-from jaxce.cli import about_commands, model_commands
+from jaxce.cli import about_commands, model_commands, run_commands
 from jaxce.cli.readable_errors import ReadableErrors
 
 app = typer.Typer(cls=ReadableErrors, no_args_is_help=True)
@@ -33,6 +33,7 @@ def _main(
 _PANELS = {
     "Start here": (about_commands.demo,),
     "Models": (model_commands.fit, model_commands.convert_pickle),
+    "Monte Carlo": (run_commands.mc, run_commands.resume, run_commands.analyze),
 }
 for panel, commands in _PANELS.items():
     for command in commands:

@@ -1,0 +1,86 @@
+"""What `jaxce analyze` does: the averages of a run, finished or not, from its folder; no chain is moved."""
+
+import os
+import pathlib
+import warnings
+from typing import NamedTuple
+
+from rich.console import Console
+
+from jaxce.commands.run_averages import as_json, as_table, average, chains_of, equilibration, lowest_energies
+from jaxce.commands.run_figures import write_figures
+from jaxce.commands.run_files import write_csv, write_datatree, write_json
+from jaxce.commands.run_inputs import Result, RunInputs, load_inputs, sample, stored_settings
+from jaxce.commands.run_verdict import warn_of_few_samples
+from jaxce.double_precision import double_precision
+
+
+class Outputs(NamedTuple):
+    """Files to write besides what is shown; None for those that are not wanted.
+
+    Attributes:
+        csv: averages as a table.
+        json: averages and facts of the run.
+        netcdf: all samples, labelled.
+        zarr: the same as zarr.
+        plots: whether to draw figures, into `plots` in the folder of the run.
+    """
+
+    csv: pathlib.Path | None = None
+    json: pathlib.Path | None = None
+    netcdf: pathlib.Path | None = None
+    zarr: pathlib.Path | None = None
+    plots: bool = False
+
+
+def analyze(folder: str | os.PathLike, drop: int | None, outputs: Outputs) -> None:
+    """Show the averages of the run in a folder, and write the outputs.
+
+    Args:
+        folder: the folder.
+        drop: samples at the beginning that do not count; None for as many as equilibration took.
+        outputs: what to write.
+
+    Raises:
+        ValueError: if the folder holds no samples of a run, or `drop` leaves none of them.
+    """
+    console = Console(highlight=False, soft_wrap=True)
+    inputs, result = read_run(folder)
+    chains = chains_of(result)
+    num_samples, num_sweeps = chains.energy.shape[1], inputs.settings.sweeps
+    console.print(f"{chains.num_sweeps} of {num_sweeps} sweeps, {num_samples} samples of each chain")
+    if inputs.settings.kind == "annealing":
+        drop, averages, table = 0, lowest_energies(chains), None
+        console.print(f"lowest energy {chains.lowest_energy.min():.6f} eV")
+    else:
+        drop = equilibration(result) if drop is None else drop
+        if not 0 <= drop < num_samples:
+            raise ValueError(f"--drop must leave some of the {num_samples} samples, but is {drop}.")
+        averages = table = average(inputs, result, drop)
+        console.print(as_table(averages, chains.num_prims))
+        console.print(f"the first {drop} samples were dropped")
+        warn_of_few_samples(averages, drop, num_samples)
+    if outputs.csv:
+        write_csv(outputs.csv, averages)
+    if outputs.json:
+        write_json(outputs.json, as_json(inputs, result, table, drop))
+    for path, form in ((outputs.netcdf, "netcdf"), (outputs.zarr, "zarr")):
+        if path:
+            write_datatree(path, result.to_datatree(), form)
+    if outputs.plots:
+        for path in write_figures(inputs, result, drop):
+            console.print(f"wrote {path}", markup=False)
+
+
+def read_run(folder: str | os.PathLike) -> tuple[RunInputs, Result]:
+    """The inputs and the samples so far of the run in a folder.
+
+    Raises:
+        ValueError: if the folder has no settings or no samples.
+    """
+    settings = stored_settings(folder)
+    with double_precision(settings.x64), warnings.catch_warnings():
+        # An unfinished run need not be precise yet.
+        warnings.filterwarnings("ignore", message="the precision was not reached")
+        inputs = load_inputs(settings)
+        return inputs, sample(inputs, only_read=True)

@@ -1,0 +1,104 @@
+"""What `jaxce mc` and `jaxce resume` do: a run in a folder, from its settings to averages and structures."""
+
+import dataclasses
+import os
+import pathlib
+import warnings
+
+from rich.console import Console
+
+from jaxce.cluster_expansion import ClusterExpansion
+from jaxce.commands.run_averages import as_json, as_table, average, chains_of, equilibration, lowest_energies
+from jaxce.commands.run_files import begin_folder, write_results, write_settings
+from jaxce.commands.run_inputs import Result, RunInputs, load_inputs, sample, stored_settings
+from jaxce.commands.run_settings import RunSettings
+from jaxce.commands.run_verdict import lack_of_precision, warn_of_few_samples
+from jaxce.double_precision import double_precision
+from jaxce.sampling.run_folder import sweeps_done
+
+
+def run_mc(settings: RunSettings) -> str | None:
+    """Begin a run in its folder and do all of it; what it lacks of the precision that was asked for, in words.
+
+    Raises:
+        ValueError: if the folder holds a run, or the settings do not fit the model.
+    """
+    begin_folder(settings, ClusterExpansion.load(settings.model))
+    return _go_on(pathlib.Path(settings.folder))
+
+
+def resume(folder: str | os.PathLike, sweeps: int | None = None) -> str | None:
+    """Go on with the run in a folder; what it lacks of the precision that was asked for, in words.
+
+    Args:
+        folder: the folder.
+        sweeps: sweeps in all, in place of as many as were asked for; more of them go on from the end of the run.
+
+    Raises:
+        ValueError: if the folder holds no run, or one that follows a schedule is to be longer.
+    """
+    folder = pathlib.Path(folder)
+    settings = stored_settings(folder)
+    if sweeps is not None and sweeps != settings.sweeps:
+        if settings.kind == "annealing":
+            raise ValueError("an annealing run has its schedule, and cannot be made longer or shorter: start another.")
+        if sweeps < (sweeps_done(folder) or 0):
+            raise ValueError(f"the run has done {sweeps_done(folder)} sweeps already, but `sweeps` is {sweeps}.")
+        write_settings(folder, dataclasses.replace(settings, sweeps=sweeps))
+    return _go_on(folder)
+
+
+def _go_on(folder: pathlib.Path) -> str | None:
+    settings = stored_settings(folder)
+    console = Console(highlight=False, soft_wrap=True)
+    before = sweeps_done(folder)
+    with double_precision(settings.x64):
+        with console.status("building the Hamiltonian"):
+            inputs = load_inputs(settings)
+        console.print(_description(inputs), markup=False)
+        result = _sampled(inputs, folder)
+    if before == chains_of(result).num_sweeps:
+        console.print(f"the run in {folder} was finished: {before} sweeps", markup=False)
+    _report(console, inputs, result)
+    return lack_of_precision(inputs, result)
+
+
+def _sampled(inputs: RunInputs, folder: pathlib.Path) -> Result:
+    with warnings.catch_warnings():
+        # What is said below says more.
+        warnings.filterwarnings("ignore", message="the precision was not reached")
+        try:
+            return sample(inputs, progress=True)
+        except KeyboardInterrupt as error:
+            raise KeyboardInterrupt(f"interrupted. To go on: jaxce resume {folder}") from error
+
+
+def _description(inputs: RunInputs) -> str:
+    settings, num_chains = inputs.settings, len(inputs.occupancy)
+    chains = f"{num_chains} chains at {len(inputs.conditions.drop_duplicates())} conditions"
+    if settings.kind == "tempering":
+        chains = f"{num_chains} ladders of {len(inputs.conditions)} temperatures"
+    if settings.kind == "annealing":
+        chains = f"{num_chains} chains that cool"
+    return (
+        f"{settings.ensemble} {settings.kind}: {chains}, {inputs.supercell.num_sites} sites, {settings.sweeps} sweeps"
+    )
+
+
+def _report(console: Console, inputs: RunInputs, result: Result) -> None:
+    """Averages and structures, into the folder and onto the screen."""
+    chains, drop = chains_of(result), 0
+    if inputs.settings.kind == "annealing":
+        averages = lowest_energies(chains)
+        content = as_json(inputs, result, None, drop)
+    else:
+        drop = equilibration(result)
+        averages = average(inputs, result, drop)
+        content = as_json(inputs, result, averages, drop)
+        console.print(as_table(averages, chains.num_prims))
+        console.print(f"the first {drop} of {chains.energy.shape[1]} samples were dropped as equilibration")
+        warn_of_few_samples(averages, drop, chains.energy.shape[1])
+    write_results(inputs, result, averages, content)
+    lowest = chains.lowest_energy.min()
+    console.print(f"lowest energy {lowest:.6f} eV, {lowest / chains.num_prims:.6f} eV/prim")
+    console.print(f"averages and structures are in {inputs.settings.folder}", markup=False)
