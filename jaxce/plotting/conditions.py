@@ -182,9 +182,9 @@ def _figure(
     xlabel, curves = curves_of(points_of(chains, chemical_potential), against)
     if not any(np.isfinite(estimate.value) for found in estimates.values() for estimate in found.values()):
         raise ValueError(f"there is nothing to draw: no condition has an estimate of the {ylabel}. Run longer.")
-    panels = {name: {curve.label: (curve, found) for curve in curves} for name, found in estimates.items()}
+    panels = {name: [(curve.label, curve, found) for curve in curves] for name, found in estimates.items()}
     if len(curves) == 1:
-        panels = {"": {name: (curves[0], found) for name, found in estimates.items()}}
+        panels = {"": [(name, curves[0], found) for name, found in estimates.items()]}
     figure = Figure(figsize=(6.4, 1 + 3 * len(panels)), layout="constrained")
     column = figure.subplots(len(panels), 1, sharex=True, squeeze=False)[:, 0]
     for axes, (name, lines) in zip(column, panels.items(), strict=True):
@@ -199,10 +199,9 @@ def _figure(
     return figure
 
 
-def _draw_lines(axes: Axes, lines: Mapping[str, tuple[Curve, Mapping[int, Estimate]]]) -> None:
-    for (label, (curve, estimates)), colour, marker in zip(
-        lines.items(), colours(len(lines)), itertools.cycle(MARKERS), strict=False
-    ):
+def _draw_lines(axes: Axes, lines: Sequence[tuple[str, Curve, Mapping[int, Estimate]]]) -> None:
+    looks = zip(lines, colours(len(lines)), itertools.cycle(MARKERS), strict=False)
+    for (label, curve, estimates), colour, marker in looks:
         values, errors = np.array([estimates[condition] for condition in curve.conditions.tolist()]).T
         look: dict[str, Any] = {"color": colour, "marker": marker, "markersize": 4.5, "linewidth": 1.2, "capsize": 2.5}
         # A label that is None makes no entry in the legend.

@@ -68,6 +68,12 @@ def test_against_temperature_each_chemical_potential_has_a_curve():
     np.testing.assert_allclose(drawn(figure.axes[0])[2], expected([400, 800], [found[5], found[2]]))
 
 
+def test_curves_that_look_alike_in_the_legend_are_all_drawn():
+    run = monte_carlo_result([500, 500.0001, 800, 800.0001], [0, 1, 2, 3])
+    figure = plotting.heat_capacity_plot(run, chemical_potential={"Au": [0.0, 0.0, 0.1, 0.1]})
+    assert len(figure.axes[0].containers) == 4
+
+
 def test_short_range_order_has_a_curve_for_each_shell_of_unlike_species():
     figure = plotting.short_range_order_plot(LINE, 5)
     (axes,) = figure.axes
