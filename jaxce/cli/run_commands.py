@@ -51,8 +51,9 @@ def mc(
 ) -> None:
     """Run Monte Carlo in a folder, which can be resumed at any time; write averages, errors and structures.
 
-    Exit code 3 if --until was not reached. Without --until, chains that disagree (R-hat above 1.05), fewer than 100
-    effective samples, or equilibration that took half of the run are warned of, and the exit code is 0.
+    The exit code is 3 if --until was not reached, and 130 after Ctrl-C.
+
+    R-hat above 1.05 and fewer than 100 effective samples are warned of, with exit code 0.
     """
     from jaxce.commands.processor import use_cores
 
@@ -95,7 +96,7 @@ def resume(
 ) -> None:
     """Go on with an interrupted run, bit for bit as if it had never stopped; or make a finished one longer.
 
-    A run that is finished is only read again. Exit codes are those of `jaxce mc`.
+    A run that is finished is only read again. Exit codes are those of jaxce mc.
     """
     from jaxce.commands.processor import use_cores
 

@@ -5,13 +5,12 @@ import pathlib
 import warnings
 from typing import NamedTuple
 
-from rich.console import Console
-
-from jaxce.commands.run_averages import as_json, as_table, average, chains_of, equilibration, lowest_energies
+from jaxce.commands.run_averages import as_json, as_table, average, chains_of, lowest_energies, samples_to_drop
 from jaxce.commands.run_figures import write_figures
 from jaxce.commands.run_files import write_csv, write_datatree, write_json
 from jaxce.commands.run_inputs import Result, RunInputs, load_inputs, sample, stored_settings
 from jaxce.commands.run_verdict import warn_of_few_samples
+from jaxce.commands.screen import screen
 from jaxce.double_precision import double_precision
 
 
@@ -44,31 +43,28 @@ def analyze(folder: str | os.PathLike, drop: int | None, outputs: Outputs) -> No
     Raises:
         ValueError: if the folder holds no samples of a run, or `drop` leaves none of them.
     """
-    console = Console(highlight=False, soft_wrap=True)
+    console = screen()
     inputs, result = read_run(folder)
     chains = chains_of(result)
     num_samples, num_sweeps = chains.energy.shape[1], inputs.settings.sweeps
     console.print(f"{chains.num_sweeps} of {num_sweeps} sweeps, {num_samples} samples of each chain")
     if inputs.settings.kind == "annealing":
-        drop, averages, table = 0, lowest_energies(chains), None
+        drops, averages, table = {0: 0}, lowest_energies(chains), None
         console.print(f"lowest energy {chains.lowest_energy.min():.6f} eV")
     else:
-        drop = equilibration(result) if drop is None else drop
-        if not 0 <= drop < num_samples:
-            raise ValueError(f"--drop must leave some of the {num_samples} samples, but is {drop}.")
-        averages = table = average(inputs, result, drop)
+        drops = samples_to_drop(result, drop)
+        averages = table = average(inputs, result, drops)
         console.print(as_table(averages, chains.num_prims))
-        console.print(f"the first {drop} samples were dropped")
-        warn_of_few_samples(averages, drop, num_samples)
+        warn_of_few_samples(averages)
     if outputs.csv:
         write_csv(outputs.csv, averages)
     if outputs.json:
-        write_json(outputs.json, as_json(inputs, result, table, drop))
+        write_json(outputs.json, as_json(inputs, result, table))
     for path, form in ((outputs.netcdf, "netcdf"), (outputs.zarr, "zarr")):
         if path:
             write_datatree(path, result.to_datatree(), form)
     if outputs.plots:
-        for path in write_figures(inputs, result, drop):
+        for path in write_figures(inputs, result, max(drops.values())):
             console.print(f"wrote {path}", markup=False)
 
 

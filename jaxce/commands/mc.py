@@ -8,11 +8,12 @@ import warnings
 from rich.console import Console
 
 from jaxce.cluster_expansion import ClusterExpansion
-from jaxce.commands.run_averages import as_json, as_table, average, chains_of, equilibration, lowest_energies
+from jaxce.commands.run_averages import as_json, as_table, average, chains_of, lowest_energies, samples_to_drop
 from jaxce.commands.run_files import begin_folder, write_results, write_settings
 from jaxce.commands.run_inputs import Result, RunInputs, load_inputs, sample, stored_settings
 from jaxce.commands.run_settings import RunSettings
 from jaxce.commands.run_verdict import lack_of_precision, warn_of_few_samples
+from jaxce.commands.screen import screen
 from jaxce.double_precision import double_precision
 from jaxce.sampling.run_folder import sweeps_done
 
@@ -50,7 +51,7 @@ def resume(folder: str | os.PathLike, sweeps: int | None = None) -> str | None:
 
 def _go_on(folder: pathlib.Path) -> str | None:
     settings = stored_settings(folder)
-    console = Console(highlight=False, soft_wrap=True)
+    console = screen()
     before = sweeps_done(folder)
     with double_precision(settings.x64):
         with console.status("building the Hamiltonian"):
@@ -75,7 +76,8 @@ def _sampled(inputs: RunInputs, folder: pathlib.Path) -> Result:
 
 def _description(inputs: RunInputs) -> str:
     settings, num_chains = inputs.settings, len(inputs.occupancy)
-    chains = f"{num_chains} chains at {len(inputs.conditions.drop_duplicates())} conditions"
+    num_conditions = len(inputs.conditions.drop_duplicates())
+    chains = f"{num_chains} chains at {num_conditions} condition{'s' if num_conditions > 1 else ''}"
     if settings.kind == "tempering":
         chains = f"{num_chains} ladders of {len(inputs.conditions)} temperatures"
     if settings.kind == "annealing":
@@ -87,18 +89,14 @@ def _description(inputs: RunInputs) -> str:
 
 def _report(console: Console, inputs: RunInputs, result: Result) -> None:
     """Averages and structures, into the folder and onto the screen."""
-    chains, drop = chains_of(result), 0
+    chains = chains_of(result)
     if inputs.settings.kind == "annealing":
-        averages = lowest_energies(chains)
-        content = as_json(inputs, result, None, drop)
+        write_results(inputs, result, lowest_energies(chains), as_json(inputs, result, None))
     else:
-        drop = equilibration(result)
-        averages = average(inputs, result, drop)
-        content = as_json(inputs, result, averages, drop)
+        averages = average(inputs, result, samples_to_drop(result, None))
         console.print(as_table(averages, chains.num_prims))
-        console.print(f"the first {drop} of {chains.energy.shape[1]} samples were dropped as equilibration")
-        warn_of_few_samples(averages, drop, chains.energy.shape[1])
-    write_results(inputs, result, averages, content)
+        warn_of_few_samples(averages)
+        write_results(inputs, result, averages, as_json(inputs, result, averages))
     lowest = chains.lowest_energy.min()
     console.print(f"lowest energy {lowest:.6f} eV, {lowest / chains.num_prims:.6f} eV/prim")
     console.print(f"averages and structures are in {inputs.settings.folder}", markup=False)

@@ -1,7 +1,8 @@
 """The averages of a run: a row for each condition and quantity, as a table of pandas, JSON, or a table to look at."""
 
+import dataclasses
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import ase.units
@@ -11,7 +12,7 @@ from rich.table import Table
 
 from jaxce.commands.run_inputs import Result, RunInputs
 from jaxce.commands.run_settings import flat
-from jaxce.sampling.diagnostics import Estimate
+from jaxce.sampling.diagnostics import Estimate, mean, summarize
 from jaxce.sampling.results import MonteCarloResult
 from jaxce.sampling.tempering import TemperingResult
 
@@ -23,9 +24,19 @@ def chains_of(result: Result) -> MonteCarloResult:
     return result.chains if isinstance(result, TemperingResult) else result
 
 
-def equilibration(result: Result) -> int:
-    """Samples to drop at the beginning: as many as the slowest condition needs."""
-    return max(chains_of(result).equilibration().values())
+def samples_to_drop(result: Result, drop: int | None) -> dict[int, int]:
+    """Condition -> samples at the beginning that do not count: as many as given, or as its equilibration took.
+
+    Raises:
+        ValueError: if none are left.
+    """
+    chains = chains_of(result)
+    num_samples = chains.energy.shape[1]
+    if drop is None:
+        return chains.equilibration()
+    if not 0 <= drop < num_samples:
+        raise ValueError(f"--drop must leave some of the {num_samples} samples, but is {drop}.")
+    return {int(condition): drop for condition in np.unique(chains.conditions)}
 
 
 def conditions_of(inputs: RunInputs, result: Result) -> pd.DataFrame:
@@ -36,73 +47,88 @@ def conditions_of(inputs: RunInputs, result: Result) -> pd.DataFrame:
     return rows.drop_duplicates("condition").set_index("condition")
 
 
-def average(inputs: RunInputs, result: Result, drop: int) -> pd.DataFrame:
+def average(inputs: RunInputs, result: Result, drops: Mapping[int, int]) -> pd.DataFrame:
     """Averages at all conditions of a run at constant temperatures.
 
     Args:
         inputs: the run.
         result: its result.
-        drop: samples at the beginning that do not count.
+        drops: condition -> samples at the beginning that do not count.
 
     Returns:
-        Condition, its temperature and other parameters, `quantity`, `unit`, `mean`, `error` (standard error of the
-        mean), `sd`, `ess`, `r_hat`. Quantities are those of `MonteCarloResult.summary`, with the same numbers, and
-        heat capacity, susceptibilities, chemical potentials (vcsgc) and acceptance.
+        Condition, its temperature and other parameters, `dropped` (samples), `quantity`, `unit`, `mean`, `error`
+        (standard error of the mean), `sd`, `ess`, `r_hat`. Quantities are those of `MonteCarloResult.summary`, with the
+        same numbers, and heat capacity, susceptibilities, chemical potentials (vcsgc) and acceptance.
     """
-    chains = chains_of(result)
-    means = chains.summary(drop).rename(columns={"mcse": "error"})[_STATISTICS].reset_index()
-    means["unit"] = [_unit(name, chains) for name in means["quantity"]]
-    table = pd.concat([means, pd.DataFrame(_derived(inputs, result, means, drop))], ignore_index=True)
-    conditions = conditions_of(inputs, result)
-    table = conditions.join(table.set_index("condition"), how="left")
-    table.index.name = "condition"
-    return table.reset_index()[["condition", *conditions.columns, "quantity", "unit", *_STATISTICS]]
+    chains, conditions = chains_of(result), conditions_of(inputs, result)
+    varying = [name for name, v in chains.quantities().items() if name in chains.species and np.ptp(v) > 0]
+    tables = []
+    for condition in conditions.index.tolist():
+        drop, parameters = drops[condition], conditions.loc[condition]
+        one = _of_condition(chains, condition)
+        # What varies anywhere is in the rows of all conditions.
+        kept = {n: v for n, v in one.quantities(drop).items() if n not in chains.species or n in varying}
+        means = summarize(kept).droplevel("condition").rename(columns={"mcse": "error"})[_STATISTICS]
+        means.insert(0, "unit", [_unit(name, chains) for name in means.index])
+        derived = [
+            {"quantity": name, "unit": unit, "mean": estimate.value, "error": estimate.error}
+            for name, unit, estimate in _derived(inputs, one, parameters, varying, drop)
+        ]
+        table = pd.concat([means.reset_index(), pd.DataFrame(derived)], ignore_index=True)
+        for place, (name, value) in enumerate([("condition", condition), *parameters.items(), ("dropped", drop)]):
+            table.insert(place, name, value)
+        tables.append(table)
+    return pd.concat(tables, ignore_index=True)
+
+
+def _of_condition(chains: MonteCarloResult, condition: int) -> MonteCarloResult:
+    """The chains of one condition."""
+    rows = chains.conditions == condition
+    of_chains = ("energy", "counts", "temperature", "conditions", "acceptance_rate")
+    fields = {name: getattr(chains, name)[rows] for name in of_chains}
+    traces = {name: v[rows] for name, v in chains.observables.items() if isinstance(v, np.ndarray)}
+    work = None if chains.work is None else chains.work[rows]
+    return dataclasses.replace(chains, **fields, observables=traces, work=work)
 
 
 def _unit(quantity: str, chains: MonteCarloResult) -> str:
     return "eV per supercell" if quantity == "energy" else "sites" if quantity in chains.species else ""
 
 
-def _derived(inputs: RunInputs, result: Result, means: pd.DataFrame, drop: int) -> Iterator[dict[str, Any]]:
-    """Rows of what is no mean of samples."""
-    row = lambda condition, name, unit, estimate: {
-        "condition": condition, "quantity": name, "unit": unit, "mean": estimate.value, "error": estimate.error
-    }  # fmt: skip
-    chains, ensemble = chains_of(result), inputs.settings.ensemble
+def _derived(
+    inputs: RunInputs, chains: MonteCarloResult, parameters: pd.Series, varying: Sequence[str], drop: int
+) -> Iterator[tuple[str, str, Estimate]]:
+    """Name, unit and value of what is no mean of samples, at one condition."""
+    ensemble = inputs.settings.ensemble
+    only = lambda by_condition: next(iter(by_condition.values()))
     if ensemble != "vcsgc":
-        for condition, estimate in chains.heat_capacity(drop).items():
-            yield row(condition, "heat_capacity", "kB per prim", estimate)
-    varying = [name for name in chains.species if name in set(means["quantity"])]
+        yield "heat_capacity", "kB per prim", only(chains.heat_capacity(drop))
     for name in varying if ensemble in ("semi-grand", "charge-neutral") else []:
-        for condition, estimate in chains.susceptibility(name, drop).items():
-            yield row(condition, f"susceptibility_{name}", "per eV and prim", estimate)
+        yield f"susceptibility_{name}", "per eV and prim", only(chains.susceptibility(name, drop))
     for place in flat(inputs.settings.phi):
-        for condition, estimate in _potentials(inputs, result, place, drop):
-            yield row(condition, f"mu_{place[-1]}", "eV", estimate)
-    for condition in np.unique(chains.conditions):
-        rate = chains.acceptance_rate[chains.conditions == condition].mean()
-        yield row(int(condition), "acceptance_rate", "", Estimate(float(rate), math.nan))
+        estimate = _potential(inputs, chains, parameters, place, drop)
+        if estimate is not None:
+            yield f"mu_{place[-1]}", "eV", estimate
+    yield "acceptance_rate", "", Estimate(float(chains.acceptance_rate.mean()), math.nan)
 
 
-def _potentials(inputs: RunInputs, result: Result, place: tuple[str, ...], drop: int) -> Iterator[tuple[int, Estimate]]:
+def _potential(
+    inputs: RunInputs, chains: MonteCarloResult, parameters: pd.Series, place: tuple[str, ...], drop: int
+) -> Estimate | None:
     """Chemical potential that the variance constraint balances, -2 kT kappa (c + phi / 2).
 
     Where the weight of the compositions is flat to first order; see `VCSGC`. Of species of one sublattice only.
     """
-    name = inputs.supercell.prim.canonical_species(place[-1])
+    prim = inputs.supercell.prim
+    name = prim.canonical_species(place[-1])
     holding = [s for s in inputs.supercell.sublattices if name in s.species]
-    if len(holding) != 1 or [name] in [list(names) for names in inputs.supercell.prim.species]:
-        return
-    summary, num_sites = chains_of(result).summary(drop), len(holding[0].sites)
-    column = "_".join(("phi", *place))
-    conditions = conditions_of(inputs, result)
-    for condition in conditions.index.tolist():
-        row = conditions.loc[condition]
-        if (condition, name) in summary.index:
-            stiffness = 2 * ase.units.kB * row["temperature"] * inputs.settings.kappa
-            count = summary.loc[(condition, name)]
-            value = -stiffness * (count["mean"] / num_sites + row[column] / 2)
-            yield condition, Estimate(float(value), float(stiffness * count["mcse"] / num_sites))
+    if len(holding) != 1 or (name,) in [tuple(names) for names in prim.species]:
+        return None
+    num_sites = len(holding[0].sites)
+    count = mean(chains.counts[:, drop:, chains.species.index(name)])
+    stiffness = 2 * ase.units.kB * parameters["temperature"] * inputs.settings.kappa
+    phi = parameters["_".join(("phi", *place))]
+    return Estimate(float(-stiffness * (count.value / num_sites + phi / 2)), float(stiffness * count.error / num_sites))
 
 
 def lowest_energies(chains: MonteCarloResult) -> pd.DataFrame:
@@ -111,7 +137,7 @@ def lowest_energies(chains: MonteCarloResult) -> pd.DataFrame:
     return pd.DataFrame({"chain": np.arange(len(chains.lowest_energy)), **energies})
 
 
-def as_json(inputs: RunInputs, result: Result, averages: pd.DataFrame | None, drop: int) -> dict[str, Any]:
+def as_json(inputs: RunInputs, result: Result, averages: pd.DataFrame | None) -> dict[str, Any]:
     """The averages and facts of a run, as nested dictionaries and lists; None for what could not be found."""
     chains = chains_of(result)
     content = {
@@ -119,7 +145,6 @@ def as_json(inputs: RunInputs, result: Result, averages: pd.DataFrame | None, dr
         "ensemble": inputs.settings.ensemble,
         "num_sweeps": chains.num_sweeps,
         "samples_per_chain": chains.energy.shape[1],
-        "dropped_samples": drop,
         "num_prims": chains.num_prims,
         "num_sites": inputs.supercell.num_sites,
         "is_precise": chains.is_precise,
@@ -132,7 +157,8 @@ def as_json(inputs: RunInputs, result: Result, averages: pd.DataFrame | None, dr
         content["round_trips"] = result.round_trips.tolist()
     if averages is not None:
         content["conditions"] = [
-            {name: float(value) for name, value in parameters.items()}
+            {"dropped": int(rows["dropped"].iloc[0])}
+            | {name: float(value) for name, value in parameters.items()}
             | {row["quantity"]: {name: _finite(row[name]) for name in _STATISTICS} for _, row in rows.iterrows()}
             for parameters, rows in _by_condition(averages)
         ]
@@ -141,7 +167,7 @@ def as_json(inputs: RunInputs, result: Result, averages: pd.DataFrame | None, dr
 
 def _by_condition(averages: pd.DataFrame) -> Iterator[tuple[pd.Series, pd.DataFrame]]:
     """The parameters of each condition, and its rows."""
-    parameters = averages.columns[1 : list(averages.columns).index("quantity")]
+    parameters = averages.columns[1 : list(averages.columns).index("dropped")]
     for _, rows in averages.groupby("condition", sort=False):
         yield rows.iloc[0][parameters], rows
 
@@ -161,10 +187,11 @@ def as_table(averages: pd.DataFrame, num_prims: int) -> Table:
         table.add_column(_heading(name, units[name]), justify="right")
     table.add_column("R-hat", justify="right")
     table.add_column("ESS", justify="right")
+    table.add_column("dropped", justify="right")
     for parameters, rows in _by_condition(averages):
         by_name = rows.set_index("quantity")
         cells = [_cell(by_name.loc[name], num_prims) if name in by_name.index else "" for name in shown]
-        worst = [f"{rows['r_hat'].max():.2f}", f"{rows['ess'].min():.0f}"]
+        worst = [f"{rows['r_hat'].max():.2f}", f"{rows['ess'].min():.0f}", f"{rows['dropped'].iloc[0]}"]
         table.add_row(*[f"{value:g}" for value in parameters], *cells, *worst)
     return table
 

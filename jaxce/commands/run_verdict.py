@@ -31,15 +31,13 @@ def lack_of_precision(inputs: RunInputs, result: Result) -> str | None:
     return f"{text}. To go on: jaxce resume {inputs.settings.folder} --sweeps {longer * inputs.settings.sweeps}"
 
 
-def warn_of_few_samples(averages: pd.DataFrame, dropped: int, num_samples: int) -> None:
-    """Warn where chains disagree, samples are few, or equilibration was hardly over, if it was."""
+def warn_of_few_samples(averages: pd.DataFrame) -> None:
+    """Warn where chains disagree, or samples are few."""
     worst, fewest = averages["r_hat"].max(), averages["ess"].min()
     found = []
     if not worst <= _LARGEST_R_HAT:
         found.append(f"chains disagree (R-hat up to {worst:.2f}, wanted {_LARGEST_R_HAT} at most)")
     if not fewest >= _FEWEST_SAMPLES:
         found.append(f"effective samples are few ({fewest:.0f}, wanted {_FEWEST_SAMPLES} at least)")
-    if dropped >= 0.45 * num_samples:
-        found.append("equilibration took half of the run, or longer")
     if found:
         warnings.warn(f"{'; '.join(found)}: errors may be too small. Give more sweeps.", stacklevel=2)
