@@ -33,7 +33,7 @@ class ProgressBar:
         self._plan = plan
         self._steps_per_sweep = sum(move.steps for move in plan.run.moves)
         self._constant = float(np.mean(plan.run.hamiltonian.constant))
-        self._first = sweeps
+        self._first: int | None = None
         self._is_shown = is_shown
         self._agreement = _Agreement(conditions)
         self._console = Console(soft_wrap=True, highlight=False)
@@ -67,6 +67,9 @@ class ProgressBar:
         if not self._is_shown:
             return False
         self._agreement.add(samples)
+        if self._first is None:
+            # The first call compiles, so its time tells nothing.
+            self._first, self._began_at = done.sweeps, time.monotonic()
         if self._is_live:
             self._progress.update(self._task, completed=done.sweeps, description=self._description(done))
             return False
@@ -76,18 +79,23 @@ class ProgressBar:
         return False
 
     def _print_line(self, done: Done) -> None:
-        total, seconds = self._plan.num_sweeps, time.monotonic() - self._began_at
-        left = seconds / (done.sweeps - self._first) * (total - done.sweeps)
-        line = f"{done.sweeps}/{total} sweeps, {left:.0f} s left, {self._description(done)}"
-        self._console.print(line, markup=False)
+        total, speed = self._plan.num_sweeps, self._sweeps_per_second(done)
+        parts = [f"{done.sweeps}/{total} sweeps", self._description(done)]
+        if speed > 0:
+            parts.insert(1, f"{(total - done.sweeps) / speed:.0f} s left")
+        self._console.print(", ".join(parts), markup=False)
         self._line_at, self._without_line = time.monotonic(), None
 
+    def _sweeps_per_second(self, done: Done) -> float:
+        """0 as long as nothing is known."""
+        return (done.sweeps - (self._first or 0)) / max(time.monotonic() - self._began_at, 1e-6)
+
     def _description(self, done: Done) -> str:
-        seconds = max(time.monotonic() - self._began_at, 1e-6)
         steps = self._steps_per_sweep * len(done.num_accepted)
         energies = np.asarray(done.progress.reference + done.progress.states.energy, dtype=np.float64)
+        speed = self._sweeps_per_second(done)
         parts = [
-            f"{(done.sweeps - self._first) * steps / seconds:.3g} steps/s",
+            *([f"{speed * steps:.3g} steps/s"] if speed else []),
             f"{100 * done.num_accepted.sum() / (done.sweeps * steps):.1f} % accepted",
             f"mean energy {energies.mean() + self._constant:.4f} eV",
         ]
