@@ -232,9 +232,15 @@ def shares(log_weights: np.ndarray | None, num_samples: int) -> np.ndarray:
     return weights / weights.sum()
 
 
+# Samplers, compiled once: all temperatures have the same shapes.
+_COMPILED: dict[Any, Any] = {}
+
+
 def _timed(function: Any, *arguments: Any, **sizes: Any) -> tuple[Any, float]:
     """What a jitted function returns, and the seconds that it takes once it is compiled."""
-    compiled = function.lower(*arguments, **sizes).compile()
+    if function not in _COMPILED:
+        _COMPILED[function] = function.lower(*arguments, **sizes).compile()
+    compiled = _COMPILED[function]
     began = time.perf_counter()
     return jax.block_until_ready(compiled(*arguments)), time.perf_counter() - began
 

@@ -10,6 +10,8 @@ from matplotlib.figure import Figure
 from jaxce.plotting.style import BLUE, ORANGE, colours, finite_numbers, one_panel
 
 _DASHES = ("-", "--", "-.", ":")
+# A smaller part outside the edges does not show in an area.
+_LEAST_SAID = 1e-3
 
 
 def energy_histogram(energies: Any, title: str = "") -> Figure:
@@ -63,7 +65,7 @@ def histogram_plot(
     Args:
         panels: title -> name -> `[bins + 2]` counts, weights or probabilities in the bins, those below and above the
             edges first and last: from `binned`, `jaxce.Histogram` or the "energy" of a `Yardstick`. Each is divided by
-            its sum; what lies outside the edges is said in the legend, not drawn.
+            its sum; what lies outside the edges is not drawn, but said in the legend if it is 0.1 % or more.
         edges: `[bins + 1]` increasing, or title -> such edges.
         quantity: what the horizontal axis is.
         unit: of the edges.
@@ -90,6 +92,7 @@ def histogram_plot(
         axes.set(title=title, xlabel=quantity, ylabel="density")
         if unit:
             axes.set(xlabel=f"{quantity} ({unit})", ylabel=f"density (1 / ({unit}))")
+        axes.locator_params(axis="x", nbins=5)
         axes.legend(frameon=False, fontsize="small")
     return figure
 
@@ -104,7 +107,7 @@ def _draw_density(axes: Axes, histogram: Any, edges: Any, name: str, look: Mappi
         )
     parts = weights / weights.sum()
     outside = parts[0] + parts[-1]
-    label = name if outside == 0 else f"{name} ({100 * outside:.2g} % outside)"
+    label = name if outside < _LEAST_SAID else f"{name} ({100 * outside:.2g} % outside)"
     axes.stairs(parts[1:-1] / np.diff(borders), borders, label=label, **look)
 
 
