@@ -1,6 +1,8 @@
 """`jaxce mc`, `jaxce resume` and `jaxce analyze`, on an alloy of eight sites."""
 
+import gzip
 import json
+import pathlib
 import tomllib
 
 import ase.io
@@ -14,7 +16,7 @@ from typer.testing import CliRunner
 
 import jaxce
 from jaxce.cli import app
-from jaxce.commands import analyze as analysis, processor
+from jaxce.commands import analyze as analysis, mc as run_commands, processor
 from jaxce.commands.run_files import begin_folder
 from jaxce.commands.run_inputs import load_inputs, stored_settings
 from jaxce.commands.run_settings import RunSettings, numbers_of, read_settings
@@ -359,6 +361,15 @@ def test_runs_start_from_structures_and_have_the_ensemble_of_their_settings(mode
         )  # fmt: skip
         begin_folder(settings, jaxce.ClusterExpansion.load(model))
         assert isinstance(load_inputs(stored_settings(tmp_path)).ensemble, kind)
+
+
+def test_models_of_other_programs_are_copied_as_jaxce_reads_them(tmp_path, monkeypatch):
+    packed = pathlib.Path(__file__).parent / "data" / "icet" / "fcc_binary.ce.gz"
+    (tmp_path / "fcc.ce").write_bytes(gzip.decompress(packed.read_bytes()))
+    monkeypatch.setattr(run_commands, "_go_on", lambda folder: None)
+    succeed(mc(tmp_path / "fcc.ce", tmp_path / "run"))
+    model = jaxce.ClusterExpansion.load(tmp_path / "run" / "model.json")
+    np.testing.assert_array_equal(model.coefficients, jaxce.io.read_icet(tmp_path / "fcc.ce").coefficients)
 
 
 def test_the_environment_of_a_fresh_process_is_set_once(monkeypatch):

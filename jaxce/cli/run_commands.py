@@ -18,7 +18,7 @@ def mc(
     settings: Annotated[
         pathlib.Path | None, typer.Argument(help="TOML file with settings; flags take their place.", exists=True)
     ] = None,
-    model: Annotated[str | None, typer.Option(help="The model: a file that jaxce wrote.")] = None,
+    model: Annotated[str | None, typer.Option(help="The model: of jaxce, icet, smol, ATAT, CASM or CLEASE.")] = None,
     supercell: Annotated[str | None, typer.Option(help="Such as 4,4,4, or the nine integers of a matrix.")] = None,
     start: Annotated[str | None, typer.Option(help="Structure to start from: POSCAR, CIF, extxyz.")] = None,
     composition: Annotated[

@@ -7,7 +7,7 @@ import warnings
 
 from rich.console import Console
 
-from jaxce.cluster_expansion import ClusterExpansion
+from jaxce.commands.model_files import read_model
 from jaxce.commands.run_averages import as_json, as_table, average, chains_of, lowest_energies, samples_to_drop
 from jaxce.commands.run_files import begin_folder, write_results, write_settings
 from jaxce.commands.run_inputs import Result, RunInputs, load_inputs, sample, stored_settings
@@ -24,7 +24,7 @@ def run_mc(settings: RunSettings) -> str | None:
     Raises:
         ValueError: if the folder holds a run, or the settings do not fit the model.
     """
-    begin_folder(settings, ClusterExpansion.load(settings.model))
+    begin_folder(settings, read_model(settings.model))
     return _go_on(pathlib.Path(settings.folder))
 
 
