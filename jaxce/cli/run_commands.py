@@ -1,11 +1,11 @@
 """Commands that run and read Monte Carlo."""
 
 import pathlib
-from collections.abc import Sequence
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 import typer
 
+from jaxce.cli.option_values import by_species, grid
 from jaxce.cli.readable_errors import NOT_CONVERGED, show
 
 Kind = Literal["monte-carlo", "tempering", "annealing"]
@@ -65,20 +65,20 @@ def mc(
         "model": model,
         "supercell": supercell,
         "start": start,
-        "composition": _by_species("composition", composition),
+        "composition": by_species("composition", composition),
         "kind": kind,
         "ensemble": ensemble,
-        "temperature": _grid(temperature),
-        "mu": _by_species("mu", mu),
-        "phi": _by_species("phi", phi),
+        "temperature": grid(temperature),
+        "mu": by_species("mu", mu),
+        "phi": by_species("phi", phi),
         "kappa": kappa,
-        "charges": _by_species("charges", charges),
+        "charges": by_species("charges", charges),
         "chains": chains,
         "sweeps": sweeps,
         "sample_every": sample_every,
         "exchange_every": exchange_every,
         "short_range_order": short_range_order,
-        "until": _by_species("until", until),
+        "until": by_species("until", until),
         "seed": seed,
         "x64": x64,
         "folder": folder,
@@ -127,32 +127,3 @@ def _end(lack: str | None) -> None:
     if lack is not None:
         show("not converged", lack, "bold yellow")
         raise typer.Exit(NOT_CONVERGED)
-
-
-def _grid(option: str | None) -> Any:
-    """A grid as in TOML: a list, a number or a range in words."""
-    return option.split(",") if option and "," in option else option
-
-
-def _by_species(name: str, option: str | None) -> dict[str, Any] | None:
-    """`Cu=0.5,Au=0.5` as a mapping; `A:Sr=0.9` as one within another. Commas without a name continue a list."""
-    if option is None:
-        return None
-    found: dict[str, Any] = {}
-    for key, value in _pairs(name, option):
-        sublattice, _, species = key.rpartition(":")
-        found.setdefault(sublattice, {})[species] = _grid(value) if name in ("mu", "phi") else value
-    return {**found.pop("", {}), **found}
-
-
-def _pairs(name: str, option: str) -> Sequence[tuple[str, str]]:
-    pairs: list[tuple[str, str]] = []
-    for part in option.split(","):
-        key, sign, value = part.partition("=")
-        if sign and key:
-            pairs.append((key.strip(), value.strip()))
-        elif pairs and part:
-            pairs[-1] = (pairs[-1][0], f"{pairs[-1][1]},{part.strip()}")
-        else:
-            raise ValueError(f"--{name} needs names with values, such as Cu=0.5,Au=0.5, but is {option!r}.")
-    return pairs

@@ -136,7 +136,7 @@ def _reason(path: pathlib.Path) -> str:
     if content is None and path.name in ("lat.in", "clusters.out", "eci.out"):
         return "it is a part of a model of ATAT; give its folder."
     if content is None:
-        return "it is neither JSON nor a .ce file; a .skops file or a pickle has no crystal in it, see jaxce.io.from_sklearn."
+        return "it is neither JSON nor a .ce file; a .skops file or a pickle has no crystal: see jaxce.io.from_sklearn."
     if isinstance(content, Mapping) and content.get("format") == LINEAR_MODEL:
         return "the numbers of a linear model have no crystal in them: see jaxce.io.from_sklearn and read_motif_model."
     if _clease_part(content):

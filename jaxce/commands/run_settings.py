@@ -195,10 +195,15 @@ def read_settings(path: str | os.PathLike | None, flags: Mapping[str, Any]) -> R
     missing = [name for name in ("model", "temperature") if name not in values]
     if missing:
         raise ValueError(f"a run needs `{missing[0]}`: give --{missing[0]}, or a TOML file with it.")
-    return RunSettings(**{name: _checked(name, value) for name, value in values.items()})
+    return RunSettings(**{name: checked_setting(name, value) for name, value in values.items()})
 
 
-def _checked(name: str, value: Any) -> Any:
+def checked_setting(name: str, value: Any) -> Any:
+    """The value of a setting as it is used, from that of a flag or of TOML.
+
+    Raises:
+        ValueError: if it is not as wanted.
+    """
     check, wanted = _CHECKS[name]
     try:
         return check(value)
