@@ -18,6 +18,7 @@ from jaxce.cluster_space import ClusterSpace
 from jaxce.lattice.ewald import EwaldInteraction
 from jaxce.lattice.orbits import Orbit
 from jaxce.lattice.prim import Prim
+from jaxce.limited_files import parse_json, read_bytes
 
 FORMAT = "jaxce-cluster-expansion"
 # Models with interactions have version 2, so that a jaxce that knows none does not leave them out.
@@ -145,19 +146,14 @@ def _orbit(entry: Mapping[str, Any], prim: Prim, tables: list[np.ndarray]) -> Or
 
 
 def _parsed(path: pathlib.Path) -> dict[str, Any]:
-    if path.stat().st_size > _LARGEST_FILE:
-        raise ValueError(f"{path} is larger than {_LARGEST_FILE} bytes: it is no model file.")
+    content = read_bytes(path, _LARGEST_FILE)
     try:
-        document = json.loads(path.read_text(encoding="utf-8"), parse_constant=_refuse_constant)
-    except (json.JSONDecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise ValueError(f"{path} is not JSON, or was cut off: {error}. Expected a file that `save` wrote.") from error
+        document = parse_json(content)
+    except ValueError as error:
+        raise ValueError(f"{path} is not JSON, or was cut off: {error} Expected a file that `save` wrote.") from error
     if not isinstance(document, dict):
         raise ValueError(f"{path} holds JSON but no model: expected an object, found {type(document).__name__}.")
     return document
-
-
-def _refuse_constant(name: str) -> None:
-    raise ValueError(f"the file holds {name}, which no model does.")
 
 
 def _checksum(content: Mapping[str, Any]) -> str:

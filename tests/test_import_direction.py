@@ -19,11 +19,12 @@ PACKAGE = pathlib.Path(__file__).parents[1] / "jaxce"
 TABLE = (
     # file                     packages                     modules of jaxce
     ("atomic_files.py",        "",                          ""),
+    ("limited_files.py",       "",                          ""),
     ("lattice/*.py",           "numpy scipy spglib",        "lattice"),
     ("lattice/structures.py",  "numpy scipy spglib ase",    "lattice"),
     ("lattice/trajectory.py",  "numpy ase",                 "lattice atomic_files"),
     ("cluster_space.py",       "numpy pandas",              "lattice"),
-    ("model_file.py",          "numpy",                     "lattice cluster_space atomic_files"),
+    ("model_file.py",          "numpy",                     "lattice cluster_space atomic_files limited_files"),
 
     # Tables and what is computed from them: no file here knows a prim or an orbit.
     ("tables.py",              "numpy jax jaxtyping",       ""),
@@ -72,10 +73,10 @@ TABLE = (
      "atomic_files plotting fitting"),
     ("estimators.py",          "",                          "fitting.estimators fitting.prior_ridge"),
     ("io/icet/lattice.py",     "numpy spglib ase",          "lattice io"),
-    ("io/skops_files.py",      "skops",                     ""),
+    ("io/skops_files.py",      "skops",                     "limited_files"),
     ("io/*.py",                "numpy scipy pandas ase",
-     "lattice atomic_files mixed_radix double_precision cluster_space build table_build tables cluster_expansion "
-     "energies fitting.linear_models io"),
+     "lattice atomic_files limited_files mixed_radix double_precision cluster_space build table_build tables "
+     "cluster_expansion energies fitting.linear_models io"),
     ("datasets/*.py",          "numpy pandas ase",          "lattice.prim cluster_space cluster_expansion datasets"),
 
     ("random_structures.py",   "numpy ase",                 "lattice.prim io.structure_forms sampling.compositions"),

@@ -12,9 +12,14 @@ from typing import Any
 
 import numpy as np
 
+from jaxce.limited_files import read_bytes
+
 KINDS = ("monte-carlo", "tempering", "annealing")
 ENSEMBLES = ("canonical", "canonical-global", "semi-grand", "vcsgc", "charge-neutral")
 _PATHS = ("model", "start", "folder")
+# Bytes of a file of settings, and numbers that a range may stand for.
+_LARGEST = 2**20
+_MOST_NUMBERS = 100_000
 
 
 def numbers_of(grid: Any) -> list[float]:
@@ -27,7 +32,7 @@ def numbers_of(grid: Any) -> list[float]:
     """
     if isinstance(grid, str) and ":" in grid:
         first, last, count, *spacing = [*grid.split(":"), "2"] if grid.count(":") == 1 else grid.split(":")
-        if spacing not in ([], ["geometric"]) or int(count) < 1:
+        if spacing not in ([], ["geometric"]) or not 1 <= int(count) <= _MOST_NUMBERS:
             raise ValueError
         space = np.geomspace if spacing else np.linspace
         found = space(float(first), float(last), int(count)).tolist()
@@ -213,8 +218,8 @@ def checked_setting(name: str, value: Any) -> Any:
 
 def _read_toml(path: pathlib.Path) -> dict[str, Any]:
     try:
-        given = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        given = tomllib.loads(read_bytes(path, _LARGEST).decode("utf-8"))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
         raise ValueError(f"{path} is no TOML: {error}.") from error
     for name in _PATHS:
         if isinstance(given.get(name), str):

@@ -15,9 +15,12 @@ from ase.data import chemical_symbols
 
 from jaxce.atomic_files import write_text
 from jaxce.lattice.prim import VACANCY, VACANCY_ALIASES
+from jaxce.limited_files import read_bytes
 
 # "VO" and "V_O" mean a vacancy; "V" alone is vanadium.
 _VACANCIES = {name: VACANCY for name in VACANCY_ALIASES}
+# Bytes; a million atoms have some hundred megabytes.
+_LARGEST = 2**28
 _NO_SPECIES = "line 6 must name the species (VASP 5), such as 'Sr Ti O', and line 7 count them"
 
 
@@ -92,7 +95,7 @@ def _named_text(source: str | os.PathLike[str]) -> tuple[str, str]:
         return "the text", source
     path = pathlib.Path(source)
     try:
-        return str(path), path.read_text(encoding="utf-8")
+        return str(path), read_bytes(path, _LARGEST).decode("utf-8")
     except UnicodeDecodeError as error:
         raise ValueError(f"{path} is no POSCAR: it is not text.") from error
 
@@ -102,6 +105,8 @@ def _symbols(lines: list[str], names: Mapping[str, str]) -> list[str]:
     given, counts = lines[5].split(), lines[6].split("!")[0].split()
     if not given or given[0].isdigit() or len(given) != len(counts) or not all(c.isdigit() for c in counts):
         raise ValueError(f"{_NO_SPECIES}, but they are {lines[5].strip()!r} and {lines[6].strip()!r}.")
+    if sum(map(int, counts)) > len(lines):
+        raise ValueError(f"its line 7 counts {sum(map(int, counts))} atoms, but it has {len(lines)} lines.")
     return [_symbol(name, names) for name in given]
 
 

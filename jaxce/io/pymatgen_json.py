@@ -1,13 +1,12 @@
 """Structures as pymatgen writes them in JSON; pymatgen itself is not needed."""
 
-import json
-import os
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import ase
 import numpy as np
 
+from jaxce.io.json_files import read_json
 from jaxce.lattice.prim import VACANCY, VACANCY_ALIASES, Prim
 
 # A site whose occupations sum to less may be vacant; the same number as in smol.
@@ -60,7 +59,7 @@ def prim_from_pymatgen(source: Any, **keywords: Any) -> Prim:
     Raises:
         ValueError: if it is no structure, a species is listed twice, or occupations are not positive or exceed 1.
     """
-    structure = source if isinstance(source, Mapping) else _read_json(source)
+    structure = source if isinstance(source, Mapping) else read_json(source)
     lattice, sites = _lattice_and_sites(structure)
     order_of: dict[frozenset[str], list[str]] = {}
     species = []
@@ -74,11 +73,6 @@ def _allowed(occupations: Mapping[str, float]) -> list[str]:
     atoms = [label for label in occupations if label != VACANCY]
     may_be_vacant = VACANCY in occupations or sum(occupations.values()) < _FULL
     return [*atoms, VACANCY] if may_be_vacant else atoms
-
-
-def _read_json(path: str | os.PathLike[str]) -> Any:
-    with open(path, encoding="utf-8") as file:
-        return json.load(file)
 
 
 def _lattice_and_sites(structure: Any) -> tuple[np.ndarray, Sequence[Any]]:

@@ -5,13 +5,13 @@ is read once; what is checked is what is loaded.
 """
 
 import io
-import json
 import os
-import pathlib
 import re
 import zipfile
 from collections.abc import Iterator
 from typing import Any
+
+from jaxce.limited_files import parse_json, read_bytes
 
 # Bytes, packed or unpacked; a model with thousands of features has some hundred kilobytes.
 _LARGEST = 2**28
@@ -67,7 +67,7 @@ def read_estimator(path: str | os.PathLike) -> Any:
         import skops.io
     except ImportError as error:
         raise ImportError(f"{path} needs skops to be read: pip install 'jaxce[skops]'.") from error
-    content = _content(pathlib.Path(path))
+    content = read_bytes(path, _LARGEST)
     try:
         # Ours first: skops does not see what is refused here.
         refused = _untrusted(_schema(content)) or set(skops.io.get_untrusted_types(data=content)) - set(
@@ -84,14 +84,6 @@ def read_estimator(path: str | os.PathLike) -> Any:
     )
 
 
-def _content(path: pathlib.Path) -> bytes:
-    with path.open("rb") as file:
-        content = file.read(_LARGEST + 1)
-    if len(content) > _LARGEST:
-        raise ValueError(f"{path} is larger than {_LARGEST} bytes: it is no linear model.")
-    return content
-
-
 def _schema(content: bytes) -> Any:
     """What the archive says it holds; checked before anything is unpacked."""
     with zipfile.ZipFile(io.BytesIO(content)) as archive:
@@ -106,7 +98,7 @@ def _schema(content: bytes) -> Any:
             raise ValueError(
                 f"its parts must have names of skops, each once, but {(strange or names)[:5]} are among them."
             )
-        return json.loads(archive.read("schema.json"))
+        return parse_json(archive.read("schema.json"))
 
 
 def _untrusted(schema: Any) -> set[str]:

@@ -1,12 +1,7 @@
 """Structures of one file; ASE reads all formats but the JSON of pymatgen."""
 
-import bz2
 import contextlib
-import gzip
-import json
-import lzma
 import pathlib
-import shutil
 import sqlite3
 import tempfile
 import warnings
@@ -17,10 +12,15 @@ import ase.db
 import ase.io
 from ase.io.formats import PEEK_BYTES, UnknownFileTypeError, filetype, ioformats, match_magic
 
+from jaxce.io.atom_counts import check_atom_counts
 from jaxce.io.frames import Frame, ReadFailure, frame_from_atoms
 from jaxce.io.pymatgen_entries import pymatgen_frames
+from jaxce.limited_files import UNPACKERS, UNPACKING_ERRORS, parse_json, read_bytes
 
-_OPENERS = {".gz": gzip.open, ".bz2": bz2.open, ".xz": lzma.open}
+# Bytes of a file after unpacking, and of the pieces in which it is.
+_LARGEST_UNPACKED = 2**32
+_PIECE = 2**20
+_LARGEST_JSON = 2**30
 # Formats of which each frame is a structure of its own. Of others, the frames are steps of one calculation.
 _COLLECTIONS = ("extxyz", "xyz", "cif", "xsf", "proteindatabank")
 # Endings that ASE knows, but that files of any kind have: these need the first lines of the format as well.
@@ -45,7 +45,7 @@ def is_structure_file(path: pathlib.Path) -> bool:
 
 def bare_name(name: str) -> str:
     """A file's name without the ending of its compression."""
-    return name.removesuffix(pathlib.PurePath(name).suffix) if pathlib.PurePath(name).suffix in _OPENERS else name
+    return name.removesuffix(pathlib.PurePath(name).suffix) if pathlib.PurePath(name).suffix in UNPACKERS else name
 
 
 def file_format(name: str) -> str:
@@ -84,13 +84,15 @@ def read_frames(path: pathlib.Path, name: str, *, all_steps: bool = False) -> li
 @contextlib.contextmanager
 def _unpacked(path: pathlib.Path) -> Generator[pathlib.Path]:
     """The file, or an unpacked copy of it that is removed afterwards; not every reader of ASE unpacks."""
-    if path.suffix not in _OPENERS:
+    if path.suffix not in UNPACKERS:
         yield path
         return
     with tempfile.TemporaryDirectory() as folder:
         plain = pathlib.Path(folder) / bare_name(path.name)
-        with _OPENERS[path.suffix](path, "rb") as packed, plain.open("wb") as file:
-            shutil.copyfileobj(packed, file)
+        with UNPACKERS[path.suffix](path) as packed, plain.open("wb") as file:
+            while piece := packed.read(_PIECE):
+                if file.write(piece) and file.tell() > _LARGEST_UNPACKED:
+                    raise ValueError(f"it unpacks to more than {_LARGEST_UNPACKED} bytes")
         yield plain
 
 
@@ -102,6 +104,7 @@ def _frames(path: pathlib.Path, name: str, all_steps: bool) -> Iterator[Frame | 
         return
     if file_type == "vasp-xml":
         _check_is_finished(path)
+    check_atom_counts(path, file_type)
     index = ":" if file_type in _COLLECTIONS or (all_steps and file_type == "traj") else "-1"
     images = ase.io.iread(str(path), index, format=file_type, do_not_split_by_at_sign=True)
     for place, atoms in enumerate(images):
@@ -125,9 +128,9 @@ def _has_pickle_name(name: str) -> bool:
 
 def _has_magic(path: pathlib.Path) -> bool:
     try:
-        with _OPENERS.get(path.suffix, open)(path, "rb") as file:
+        with UNPACKERS.get(path.suffix, open)(path, mode="rb") as file:
             match_magic(file.read(PEEK_BYTES))
-    except (UnknownFileTypeError, OSError, EOFError):
+    except (UnknownFileTypeError, *UNPACKING_ERRORS):
         return False
     return True
 
@@ -141,7 +144,8 @@ def _check_is_finished(path: pathlib.Path) -> None:
 
 
 def _json_frames(path: pathlib.Path, name: str) -> Iterator[Frame | ReadFailure]:
-    content = json.loads(path.read_text(encoding="utf-8"))
+    # An energy that is not finite costs its own entry only.
+    content = parse_json(read_bytes(path, _LARGEST_JSON), allow_nan=True)
     is_database = isinstance(content, Mapping) and (
         "ids" in content or any(isinstance(row, Mapping) and "numbers" in row for row in content.values())
     )

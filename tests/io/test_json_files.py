@@ -5,6 +5,7 @@ import json
 
 import pytest
 
+from jaxce import limited_files
 from jaxce.io import json_files
 from jaxce.io.json_files import read_json
 
@@ -44,7 +45,7 @@ def test_a_packed_file_is_never_unpacked_beyond_the_limit(tmp_path, monkeypatch)
     monkeypatch.setattr(json_files, "_LARGEST", 1000)
     path = tmp_path / "bomb.json.gz"
     path.write_bytes(gzip.compress(b'"' + b"a" * 1_000_000 + b'"'))
-    with pytest.raises(ValueError, match="more than 1000 bytes"):
+    with pytest.raises(ValueError, match="larger than 1000 bytes"):
         read_json(path)
 
 
@@ -54,5 +55,35 @@ def test_a_packed_file_that_breaks_off_is_refused(tmp_path):
     with pytest.raises(ValueError, match="cut off"):
         read_json(path)
     path.write_bytes(b"no gzip")
-    with pytest.raises(ValueError, match="no gzip file"):
+    with pytest.raises(ValueError, match="not packed as"):
+        read_json(path)
+
+
+def test_packed_bytes_that_are_damaged_are_refused(tmp_path):
+    """Fault: what zlib raises is no ValueError."""
+    packed = bytearray(gzip.compress(json.dumps(CONTENT).encode()))
+    packed[12:20] = b"\xff" * 8
+    path = tmp_path / "damaged.json.gz"
+    path.write_bytes(packed)
+    with pytest.raises(ValueError, match="not packed as"):
+        read_json(path)
+
+
+def test_more_values_than_the_memory_may_hold_are_refused(tmp_path, monkeypatch):
+    monkeypatch.setattr(limited_files, "_MOST_VALUES", 100)
+    path = tmp_path / "many.json"
+    for text in ("[" + "1," * 200 + "1]", "[" + "[]" * 200 + "]"):
+        path.write_text(text, encoding="utf-8")
+        with pytest.raises(ValueError, match="more than 100 values"):
+            read_json(path)
+
+
+@pytest.mark.parametrize(
+    "text", ['"' + '\\"' * 300_000, '"' + '\\"' * 300_000 + "\\", '{"a": 1' + ', "b": 2' * 300_000 + "}"]
+)
+def test_bad_json_is_refused_in_a_moment(tmp_path, text):
+    """Fault: the time grows as the square of the length, here to hours."""
+    path = tmp_path / "long.json"
+    path.write_text(text, encoding="utf-8")
+    with pytest.raises(ValueError, match="cut off"):
         read_json(path)

@@ -111,3 +111,9 @@ def test_what_is_written_is_read_back(tmp_path):
 def test_text_is_told_from_a_path():
     assert is_poscar_text(TEXT)
     assert not is_poscar_text("folder/POSCAR")
+
+
+def test_a_count_without_its_atoms_is_refused_in_a_moment():
+    """Fault: the memory is filled with the names of the atoms that are counted."""
+    with pytest.raises(ValueError, match="counts 900000000004 atoms"):
+        read_poscar(with_line(7, "1 1 2 900000000000"))

@@ -194,7 +194,7 @@ def test_a_damaged_schema_is_refused(tmp_path, lasso_file, change):
 def test_a_deep_schema_is_refused(tmp_path):
     with zipfile.ZipFile(tmp_path / "deep.skops", "w") as archive:
         archive.writestr("schema.json", "[" * 100_000)
-    with pytest.raises(ValueError, match="RecursionError"):
+    with pytest.raises(ValueError, match="deep"):
         read_estimator(tmp_path / "deep.skops")
 
 

@@ -14,6 +14,7 @@ import pandas as pd
 import pytest
 from ase.calculators.singlepoint import SinglePointCalculator
 
+from jaxce.io import structure_files
 from jaxce.io.training_data import read_training_data
 
 ENERGIES = np.array([-3.25, -4.0078125, 0.1, -5.123456789012345])
@@ -445,3 +446,31 @@ def test_a_copy_of_a_file_under_another_path_is_another_structure(tmp_path):
     shutil.copy(tmp_path / "a.extxyz", tmp_path / "b" / "a.extxyz")
     data = read_training_data([tmp_path / "a.extxyz", tmp_path / "b" / "a.extxyz"])
     assert len(set(data.names)) == 2
+
+
+POSCAR_OF_A_BILLION = "c\n1\n9 0 0\n0 9 0\n0 0 9\nCu\n1_000_000_000\nDirect\n0 0 0\n"
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("a.xyz", "999999999999\nProperties=species:S:1:pos:R:3 energy=1\nCu 0 0 0\n"),
+        ("later.xyz", "1\nProperties=species:S:1:pos:R:3 energy=1\nCu 0 0 0\n999999999999\n\nCu 0 0 0\n"),
+        ("columns.xyz", "1\nProperties=species:S:1:pos:R:3:a:R:999999999 energy=1\nCu 0 0 0\n"),
+        ("POSCAR", POSCAR_OF_A_BILLION),
+        ("POSCAR", POSCAR_OF_A_BILLION.replace("Cu\n", "", 1)),
+    ],
+    ids=["extxyz", "second frame", "columns", "poscar", "poscar of VASP 4"],
+)
+def test_a_count_without_its_atoms_is_refused_in_a_moment(tmp_path, name, text):
+    """Fault: ASE reads on for hours, or fills the memory."""
+    (tmp_path / name).write_text(text, encoding="utf-8")
+    with pytest.raises(ValueError, match="claims to hold"):
+        read_training_data(tmp_path / name)
+
+
+def test_a_packed_file_that_unpacks_to_too_much_is_refused(tmp_path, monkeypatch):
+    monkeypatch.setattr(structure_files, "_LARGEST_UNPACKED", 1000)
+    (tmp_path / "bomb.xyz.gz").write_bytes(gzip.compress(b"1\n" * 10_000))
+    with pytest.raises(ValueError, match="unpacks to more than 1000 bytes"):
+        read_training_data(tmp_path / "bomb.xyz.gz")

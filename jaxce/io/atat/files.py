@@ -3,13 +3,14 @@
 import decimal
 import math
 import os
-import pathlib
 import re
 from collections.abc import Iterator
 from typing import NamedTuple
 
 import numpy as np
 from ase.geometry import cellpar_to_cell
+
+from jaxce.limited_files import read_bytes
 
 # Bytes; the largest files have some thousand lines.
 _LARGEST = 2**24
@@ -129,11 +130,8 @@ def _row(values: np.ndarray) -> str:
 
 def _lines(path: str | os.PathLike[str]) -> Iterator[list[str]]:
     """The words of each line that is not blank."""
-    path = pathlib.Path(path)
-    if path.stat().st_size > _LARGEST:
-        raise ValueError(f"{path} has more than {_LARGEST} bytes, which no file of ATAT has.")
     try:
-        text = path.read_text(encoding="utf-8")
+        text = read_bytes(path, _LARGEST).decode("utf-8")
     except UnicodeDecodeError as error:
         raise ValueError(f"{path} is no text: {error}") from error
     return (words for words in map(str.split, text.splitlines()) if words)

@@ -4,7 +4,6 @@ import io
 import math
 import numbers
 import os
-import pathlib
 import reprlib
 import tarfile
 from collections.abc import Mapping, Sequence
@@ -13,6 +12,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from jaxce.io.icet.restricted_pickle import read_pickle
+from jaxce.limited_files import read_bytes
 
 # Files of icet have some tens of kilobytes; only the structure and what users put into `metadata` can make them larger.
 _LARGEST = 2**25
@@ -65,10 +65,7 @@ def read_archive(path: str | os.PathLike[str]) -> StoredModel:
     Raises:
         ValueError: if it is no such file, is cut off, compressed or too large, or a part is missing or of another form.
     """
-    path = pathlib.Path(path)
-    if path.stat().st_size > _LARGEST:
-        raise ValueError(f"{path} has {path.stat().st_size} bytes; a .ce file has at most {_LARGEST}.")
-    outer = _members(path.read_bytes(), _CE_MEMBERS, str(path))
+    outer = _members(read_bytes(path, _LARGEST), _CE_MEMBERS, str(path))
     inner = _members(outer["cluster_space"], _CS_MEMBERS, f"cluster_space in {path}")
     model = _dict(read_pickle(outer["items"], f"items in {path}"), f"items in {path}")
     space = _dict(read_pickle(inner["items"], f"items of cluster_space in {path}"), f"items of cluster_space in {path}")
