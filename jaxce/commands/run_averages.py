@@ -208,4 +208,6 @@ def _cell(row: pd.Series, num_prims: int) -> str:
     if row.name == "acceptance_rate":
         return f"{100 * row['mean']:.1f} %"
     scale = num_prims if row["unit"] in ("eV per supercell", "sites") else 1
-    return str(Estimate(row["mean"] / scale, row["error"] / scale))
+    estimate = Estimate(row["mean"] / scale, row["error"] / scale)
+    # Digits of rounding tell nothing.
+    return str(estimate) if estimate.error >= 1e-6 else f"{estimate.value:.6f} +- {estimate.error:.1g}"
