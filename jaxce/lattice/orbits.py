@@ -217,7 +217,7 @@ def _orbits_of(prim: Prim, group: SpaceGroup, clusters: np.ndarray, num_function
             continue
         images, permutations = _images(group, cluster)
         assigned.update(row.tobytes() for row in canonical_keys(images))
-        labelings = _distinct_labelings(num_functions[cluster[:, 0]], permutations)
+        labelings = distinct_labelings(num_functions[cluster[:, 0]], permutations)
         # A site may have the constant alone; clusters with it have no function.
         if labelings:
             orbits.append(Orbit(images, _diameter(prim, images[0]), labelings))
@@ -243,7 +243,7 @@ def _images(group: SpaceGroup, cluster: np.ndarray) -> tuple[np.ndarray, np.ndar
     return points_of_keys(ordered[rows[is_first]]), permutations
 
 
-def _distinct_labelings(num_functions: np.ndarray, permutations: np.ndarray) -> tuple[np.ndarray, ...]:
+def distinct_labelings(num_functions: np.ndarray, permutations: np.ndarray) -> tuple[np.ndarray, ...]:
     """Classes of site-function choices that the permutations map into each other, in lexicographic order."""
     labelings = np.array(list(itertools.product(*(range(1, count + 1) for count in num_functions))), dtype=np.int64)
     labelings = labelings.reshape(-1, len(num_functions))

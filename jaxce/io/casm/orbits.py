@@ -8,7 +8,7 @@ import numpy as np
 
 from jaxce.io.casm.basis import CasmOrbit
 from jaxce.io.casm.formulas import SiteFunction, parsed_formula
-from jaxce.lattice.orbits import Orbit, point_keys
+from jaxce.lattice.orbits import Orbit, distinct_labelings, point_keys
 from jaxce.lattice.prim import Prim
 from jaxce.lattice.symmetry import SpaceGroup
 
@@ -80,7 +80,7 @@ def orbit_of_prototype(prim: Prim, group: SpaceGroup, prototype: CasmOrbit, num_
     permutations = np.unique(own[np.searchsorted(keys[0][own], keys[np.all(names == names[0], axis=1)])], axis=0)
     positions = (prim.frac_coords[sites[:, 0]] + sites[:, 1:]) @ prim.lattice
     diameter = float(np.linalg.norm(positions[:, None] - positions, axis=-1).max())
-    return Orbit(clusters, diameter, _labelings(num_functions[sites[:, 0]], permutations))
+    return Orbit(clusters, diameter, distinct_labelings(num_functions[sites[:, 0]], permutations))
 
 
 def prototype_values(prototype: CasmOrbit, tables: _Tables, coefficients: Mapping[int, float]) -> np.ndarray:
@@ -136,15 +136,6 @@ def _check_points(prim: Prim, sites: np.ndarray) -> None:
             f"a prototype has {len(sites)} points, too many: species can be arranged on it in more than "
             f"{_MOST_ARRANGEMENTS} ways."
         )
-
-
-def _labelings(num_functions: np.ndarray, permutations: np.ndarray) -> tuple[np.ndarray, ...]:
-    """The choices of site functions on the points, in classes that the permutations map onto each other."""
-    choices = np.indices(tuple(num_functions)).reshape(len(num_functions), -1).T
-    # Point j goes to point p[j] and takes its function along; equivalent points have as many functions.
-    images = [np.ravel_multi_index(choices[:, np.argsort(p)].T, num_functions) for p in permutations]
-    lowest = np.min(images, axis=0)
-    return tuple(choices[lowest == name] + 1 for name in np.unique(lowest))
 
 
 def _product(
