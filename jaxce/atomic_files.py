@@ -3,7 +3,8 @@
 import contextlib
 import os
 import pathlib
-import tempfile
+import secrets
+import shutil
 from collections.abc import Generator
 
 
@@ -14,13 +15,12 @@ def replacing(path: str | os.PathLike) -> Generator[pathlib.Path]:
     A reader sees the old file or the new one, never a part; so does whoever comes after a crash.
     """
     path = pathlib.Path(path)
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.stem}.", suffix=path.suffix)
-    os.close(handle)
-    temporary = pathlib.Path(name)
+    temporary = _beside(path)
+    # Readable for whom the user's umask says, as any file.
+    os.close(os.open(temporary, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666))
     try:
         yield temporary
         _sync(temporary)
-        temporary.chmod(0o644)
         temporary.replace(path)
         _sync(path.parent)
     except BaseException:
@@ -28,10 +28,35 @@ def replacing(path: str | os.PathLike) -> Generator[pathlib.Path]:
         raise
 
 
+@contextlib.contextmanager
+def new_folder(path: str | os.PathLike) -> Generator[pathlib.Path]:
+    """A name beside `path` for a folder that the block makes: it becomes `path` at the end, or goes if the block fails.
+
+    Raises:
+        FileExistsError: if there is something at `path`.
+    """
+    path = pathlib.Path(path)
+    if path.exists():
+        raise FileExistsError(f"{path} exists: remove it, or give another name.")
+    temporary = _beside(path)
+    try:
+        yield temporary
+        temporary.rename(path)
+        _sync(path.parent)
+    except BaseException:
+        shutil.rmtree(temporary, ignore_errors=True)
+        raise
+
+
 def write_text(path: str | os.PathLike, text: str) -> None:
     """Write a text file whole or not at all."""
     with replacing(path) as temporary:
         temporary.write_text(text, encoding="utf-8")
+
+
+def _beside(path: pathlib.Path) -> pathlib.Path:
+    """A hidden name that no file has, with the ending by which libraries choose a format."""
+    return path.with_name(f".{path.stem}.{secrets.token_hex(4)}{path.suffix}")
 
 
 def _sync(path: pathlib.Path) -> None:

@@ -11,7 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 from rich.console import Console
 
-from jaxce.atomic_files import write_text
+from jaxce.atomic_files import replacing, write_text
 from jaxce.build import build_hamiltonian
 from jaxce.cluster_expansion import ClusterExpansion
 from jaxce.cluster_space import ClusterSpace
@@ -132,9 +132,11 @@ def _write(
     parity = parity_plot(
         result.energies_per_prim, result.cv_predictions, result.cv_rmse_per_prim, "perovskite, cross-validated"
     )
-    parity.savefig(folder / "parity.png", dpi=150)
     histogram = energy_histogram(energies / supercell.num_prims, "random structures at fixed composition")
-    histogram.savefig(folder / "energies.png", dpi=150)
+    for name, figure in (("parity", parity), ("energies", histogram)):
+        with replacing(folder / f"{name}.png") as temporary:
+            figure.savefig(temporary, dpi=150)
     lowest = occupancy_to_ase(supercell, jnp.asarray(occupancies[int(np.argmin(energies))]))
-    ase.io.write(folder / "lowest.vasp", lowest, format="vasp", direct=True, sort=True)
+    with replacing(folder / "lowest.vasp") as temporary:
+        ase.io.write(temporary, lowest, format="vasp", direct=True, sort=True)
     write_text(folder / "report.json", json.dumps(report, indent=1, allow_nan=False))

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from jaxce.atomic_files import replacing, write_text
+from jaxce.atomic_files import new_folder, replacing, write_text
 from jaxce.commands.run_averages import chains_of
 from jaxce.commands.run_inputs import Result, RunInputs
 from jaxce.commands.run_settings import RunSettings
@@ -36,7 +36,8 @@ def begin_folder(settings: RunSettings, expansion: Any) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     expansion.save(folder / "model.json")
     if settings.start:
-        shutil.copyfile(settings.start, folder / _start_name(settings))
+        with replacing(folder / _start_name(settings)) as temporary:
+            shutil.copyfile(settings.start, temporary)
     # Last: a folder with settings is complete.
     write_settings(folder, settings)
 
@@ -94,7 +95,8 @@ def write_datatree(path: pathlib.Path, tree: Any, form: str) -> None:
         raise ValueError(f"{path} exists: remove it, or give another name.")
     try:
         if form == "zarr":
-            tree.to_zarr(path)
+            with new_folder(path) as temporary:
+                tree.to_zarr(temporary)
         else:
             with replacing(path) as temporary:
                 tree.to_netcdf(temporary)

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from rich.console import Console
 
-from jaxce.atomic_files import write_text
+from jaxce.atomic_files import replacing, write_text
 from jaxce.fitting.calibration import Calibration
 from jaxce.fitting.convex_hull import GroundStates, concentrations_of, ground_state_check
 from jaxce.fitting.design import DesignDiagnostics, design_diagnostics
@@ -105,10 +105,12 @@ def _write(folder: pathlib.Path, result: Any, parts: _Parts, text: str, learning
     content, figures = parts.to_dict(), report_figures(parts, learning_curve)
     if learning_curve is not None:
         content["learning_curve"] = learning_curve.to_dict()
+    # First what took long to get.
+    result.expansion.save(folder / "model.json")
     for name, figure in figures.items():
-        figure.savefig(folder / f"{name}.png", dpi=200)
+        with replacing(folder / f"{name}.png") as temporary:
+            figure.savefig(temporary, dpi=200)
     write_text(folder / "report.txt", text + "\n")
     write_text(
         folder / "report.json", json.dumps(content, indent=1, allow_nan=False, default=lambda number: number.item())
     )
-    result.expansion.save(folder / "model.json")

@@ -54,8 +54,9 @@ class RunFolder:
     def resume(self, start: Done) -> Done:
         """How far the run in this folder has come; `start` if it has not begun."""
         # What a killed run was writing.
-        for leftover in self.path.glob(".checkpoint.*.npz"):
-            leftover.unlink()
+        for pattern in (".checkpoint.*.npz", ".samples.*.h5"):
+            for leftover in self.path.glob(pattern):
+                leftover.unlink()
         if not self._checkpoint.exists():
             return start
         done = self._stored(start, list(self._identity))
