@@ -11,6 +11,8 @@ from typing import Any, NamedTuple, SupportsIndex
 import h5py
 import numpy as np
 
+from jaxce.sampling.checkpoint_file import COUNTS, counts_of, read_checkpoint
+from jaxce.sampling.sample_file import check_sample_file
 from jaxce.site_species import check_occupancy
 from jaxce.tables import Hamiltonian
 
@@ -81,6 +83,7 @@ class RunSamples:
     def __init__(self, folder: str | os.PathLike, hamiltonian: Hamiltonian, temperatures: Any, drop: int = 0):
         self._path = pathlib.Path(folder) / "samples.h5"
         num_samples = _num_samples(pathlib.Path(folder) / "checkpoint.npz")
+        check_sample_file(self._path, num_samples)
         self._places = _places_in_file(self._path, len(hamiltonian.species.kind))
         num_chains = self._places["energy"].shape[1]
         if not 0 <= drop < num_samples:
@@ -144,8 +147,7 @@ def _num_samples(checkpoint: pathlib.Path) -> int:
     """How many samples of a run count; the file has room for more."""
     if not checkpoint.is_file():
         raise ValueError(f"{checkpoint} is missing: the folder must be one that a run was given as `folder=`.")
-    with np.load(checkpoint, allow_pickle=False) as stored:
-        return int(stored["num_samples"])
+    return counts_of(checkpoint, read_checkpoint(checkpoint, COUNTS))[1]
 
 
 def _by_chain(temperatures: Any, num_chains: int) -> np.ndarray:

@@ -10,7 +10,6 @@ import json
 import os
 import pathlib
 import time
-import zipfile
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -20,7 +19,16 @@ import numpy as np
 
 from jaxce.atomic_files import replacing
 from jaxce.sampling.chains import Samples
+from jaxce.sampling.checkpoint_file import (
+    COUNTS,
+    check_leaves,
+    counts_of,
+    read_checkpoint,
+    stored_identity,
+    write_checkpoint,
+)
 from jaxce.sampling.chunks import Done
+from jaxce.sampling.sample_file import check_sample_file
 
 _SECONDS_BETWEEN_CHECKPOINTS = 5.0
 
@@ -82,17 +90,17 @@ class RunFolder:
         return done
 
     def _stored(self, start: Done, compared: Sequence[str]) -> Done:
-        stored = _read_npz(self._checkpoint)
-        self._check_identity(json.loads(str(stored["identity"])), compared)
+        stored = read_checkpoint(self._checkpoint)
         named, structure = _named_leaves(start.progress)
-        missing = [name for name in named if name not in stored]
-        if missing:
-            raise ValueError(f"{self._checkpoint} lacks {missing[0]}: another version of jaxce wrote it.")
-        self._written = int(stored["num_samples"])
+        self._check_identity(stored_identity(self._checkpoint, stored), compared)
+        check_leaves(self._checkpoint, stored, named)
+        sweeps, self._written = counts_of(self._checkpoint, stored)
         if self._written and not self._samples.exists():
             raise ValueError(f"{self._samples} is missing, but {self._checkpoint} counts on it. Give another folder.")
+        if self._written:
+            check_sample_file(self._samples, self._written)
         progress = jax.tree.unflatten(structure, [jax.numpy.asarray(stored[name]) for name in named])
-        return Done(progress, int(stored["sweeps"]), stored["num_accepted"])
+        return Done(progress, sweeps, stored["num_accepted"])
 
     def __call__(self, done: Done, samples: Samples) -> bool:
         """Add the samples, and save the state if it is time."""
@@ -127,8 +135,7 @@ class RunFolder:
             "num_accepted": done.num_accepted,
         }
         arrays |= {name: np.asarray(leaf) for name, leaf in _named_leaves(done.progress)[0].items()}
-        with replacing(self._checkpoint) as temporary:
-            np.savez(temporary, **arrays)
+        write_checkpoint(self._checkpoint, arrays)
         self._saved_at = time.monotonic()
 
     def read_samples(self) -> Samples:
@@ -203,16 +210,7 @@ def _reserve(file: h5py.File, name: str, shape: tuple[int, ...], dtype: Any) -> 
 def sweeps_done(path: str | os.PathLike) -> int | None:
     """Sweeps of the run in a folder, up to its last checkpoint; None if there is none."""
     checkpoint = pathlib.Path(path) / "checkpoint.npz"
-    return int(_read_npz(checkpoint, ["sweeps"])["sweeps"]) if checkpoint.exists() else None
-
-
-def _read_npz(path: pathlib.Path, names: Sequence[str] | None = None) -> dict[str, np.ndarray]:
-    try:
-        # NumPy leaves files open that it cannot read.
-        with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
-            return {name: archive[name] for name in (archive.files if names is None else names)}
-    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
-        raise ValueError(f"{path} is no checkpoint, or damaged: {error}. Give another folder.") from error
+    return counts_of(checkpoint, read_checkpoint(checkpoint, COUNTS))[0] if checkpoint.exists() else None
 
 
 def _digest(part: Any) -> str:

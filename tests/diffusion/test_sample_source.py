@@ -121,7 +121,7 @@ def test_what_does_not_fit_is_refused(hamiltonian, run, tmp_path):
         RunSamples(folder, hamiltonian, 300.0, drop=5)
     (tmp_path / "checkpoint.npz").write_bytes((folder / "checkpoint.npz").read_bytes())
     with h5py.File(tmp_path / "samples.h5", "w") as file:
-        file["energy"] = np.zeros((5, 6))
+        file["energy"], file["counts"] = np.zeros((5, 6)), np.zeros((5, 6, 1, 2))
         file["observables/occupancy"] = np.zeros((5, 6, 9), dtype=np.int8)
     with pytest.raises(ValueError, match="of 4 sites"):
         RunSamples(tmp_path, hamiltonian, 300.0)
@@ -137,6 +137,7 @@ def test_a_run_without_occupancies_is_refused(hamiltonian, run, tmp_path):
     folder = run[0]
     (tmp_path / "checkpoint.npz").write_bytes((folder / "checkpoint.npz").read_bytes())
     with h5py.File(tmp_path / "samples.h5", "w") as file:
+        file["energy"], file["counts"] = np.zeros((5, 6)), np.zeros((5, 6, 1, 2))
         file.create_group("observables")
     with pytest.raises(ValueError, match=r"observables=\[jaxce.diffusion.occupancy\]"):
         RunSamples(tmp_path, hamiltonian, 300.0)

@@ -228,6 +228,64 @@ def test_a_damaged_checkpoint_is_refused(alloy, tmp_path):
         run(alloy, tmp_path)
 
 
+@pytest.fixture(scope="module")
+def finished(alloy, tmp_path_factory):
+    """The folder of a run; tests read it only."""
+    folder = tmp_path_factory.mktemp("finished")
+    run(alloy, folder)
+    return folder
+
+
+def with_arrays(source, target, **changed):
+    """A checkpoint with some arrays in place of its own."""
+    with np.load(source) as stored:
+        np.savez(target, **(dict(stored) | changed))
+
+
+@pytest.mark.parametrize(
+    ("arrays", "message"),
+    [
+        ({"sweeps": np.array(-1)}, "samples after -1 sweeps"),
+        ({"sweeps": np.array([30, 30])}, "whole numbers"),
+        ({"num_samples": np.array(1.5)}, "whole numbers"),
+        ({"num_samples": np.array(29)}, "energy has 10 samples, but 29 are counted"),
+        ({"num_accepted": np.array("many")}, "whole numbers"),
+        ({"identity": np.array("{")}, "does not say of which run"),
+        ({"identity": np.array("[]")}, "does not say of which run"),
+        ({"progress.reference": np.zeros(5)}, r"progress\.reference in .* has shape \(5,\)"),
+        ({"progress.reference": np.zeros(4, np.int8)}, "type int8"),
+    ],
+)
+def test_a_checkpoint_that_makes_no_sense_is_refused(alloy, finished, tmp_path, arrays, message):
+    """Fault: the run goes on from arrays that are not its own, or fails on the device."""
+    with_arrays(finished / "checkpoint.npz", tmp_path / "checkpoint.npz", **arrays)
+    (tmp_path / "samples.h5").write_bytes((finished / "samples.h5").read_bytes())
+    with pytest.raises(ValueError, match=message):
+        run(alloy, tmp_path)
+
+
+def test_a_packed_checkpoint_is_refused(finished, tmp_path):
+    """Fault: a small file fills the memory."""
+    np.savez_compressed(tmp_path / "checkpoint.npz", sweeps=np.zeros(10**6))
+    with pytest.raises(ValueError, match="are packed"):
+        run_folder.sweeps_done(tmp_path)
+
+
+@pytest.mark.parametrize("damage", ["cut", "empty", "zeroed", "packed", "text"])
+def test_damaged_samples_are_refused(alloy, finished, tmp_path, damage):
+    content = (finished / "samples.h5").read_bytes()
+    path = tmp_path / "samples.h5"
+    path.write_bytes({"cut": content[:-100], "empty": b"", "zeroed": bytes(200) + content[200:]}.get(damage, content))
+    if damage in ("packed", "text"):
+        with h5py.File(path, "r+") as file:
+            del file["energy"]
+            words = {"data": np.zeros((10, 4)), "chunks": True} if damage == "packed" else {"data": ["a", "b"]}
+            file.create_dataset("energy", **words)
+    (tmp_path / "checkpoint.npz").write_bytes((finished / "checkpoint.npz").read_bytes())
+    with pytest.raises(ValueError, match=r"samples\.h5 does not hold the samples of a run, or is damaged"):
+        run(alloy, tmp_path)
+
+
 def test_missing_samples_are_said(alloy, tmp_path):
     run(alloy, tmp_path)
     (tmp_path / "samples.h5").unlink()
