@@ -73,7 +73,7 @@ def read_model(
         coefficients = np.array(content["coefficients"], dtype=np.float64)
         interactions = tuple(_interaction(entry) for entry in content.get("interactions", ()))
         return _space(content), coefficients, content["metadata"], interactions
-    except (KeyError, TypeError, IndexError) as error:
+    except (KeyError, TypeError, IndexError, OverflowError) as error:
         raise ValueError(f"{path} lacks a part of a model or has it in another form: {error!r}.") from error
 
 

@@ -72,6 +72,9 @@ def _sampled(inputs: RunInputs, folder: pathlib.Path) -> Result:
             return sample(inputs, progress=True)
         except KeyboardInterrupt as error:
             raise KeyboardInterrupt(f"interrupted. To go on: jaxce resume {folder}") from error
+        except SystemExit:
+            warnings.warn(f"SIGTERM stopped the run, which is saved. To go on: jaxce resume {folder}", stacklevel=2)
+            raise
 
 
 def _description(inputs: RunInputs) -> str:

@@ -33,7 +33,11 @@ def read_checkpoint(path: str | os.PathLike, names: Sequence[str] | None = None)
         with path.open("rb") as file:
             _check_sizes(file, path.stat().st_size)
             with np.load(file, allow_pickle=False) as archive:
-                return {name: archive[name] for name in (archive.files if names is None else names)}
+                arrays = {name: archive[name] for name in (archive.files if names is None else names)}
+        strange = [name for name, array in arrays.items() if not isinstance(array, np.ndarray)]
+        if strange:
+            raise ValueError(f"{strange[0]} is no array")
+        return arrays
     # For damaged bytes, zipfile and NumPy raise almost anything.
     except Exception as error:
         reason = f"{type(error).__name__}: {error}"

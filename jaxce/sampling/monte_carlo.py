@@ -13,6 +13,7 @@ from jaxce.sampling.chains import Progress, Samples, is_accumulated, start_progr
 from jaxce.sampling.chunks import Done, Listener, run_chunks
 from jaxce.sampling.ensemble_moves import Moves
 from jaxce.sampling.ensembles import Canonical, Ensemble
+from jaxce.sampling.interruption import Interruption
 from jaxce.sampling.precision import Precision, PrecisionCheck
 from jaxce.sampling.progress_bar import ProgressBar
 from jaxce.sampling.replica_exchange import Ladder, start_ladders
@@ -65,7 +66,8 @@ def run_monte_carlo(
         moves: weights of sublattices, frozen sites, moves of one's own; by default all that the ensemble needs.
         until: stop as soon as averages have these standard errors (name -> error, or a `Precision`).
         folder: a folder for samples and checkpoints. If it holds this same run, unfinished or with fewer sweeps, the
-            run goes on, bit for bit as if it had never stopped; another run is refused.
+            run goes on, bit for bit as if it had never stopped; another run is refused. After Ctrl-C or SIGTERM the
+            state is saved before the run stops; a second one stops it at once.
         progress: whether to show a bar with the rate, the time left, acceptance and energy.
         method: how energy changes are found. "environment": from the neighbours of the sites, for each proposal;
             "fields": from energies that are kept up to date, which is faster where few proposals are accepted; "auto":
@@ -101,12 +103,14 @@ def perform(setup: Setup, settings: Settings) -> tuple[MonteCarloResult, Ladder 
                 f"{settings.folder} holds {done.sweeps} sweeps of this run, but `num_sweeps` is {plan.num_sweeps}."
             )
     check = _precision_check(setup, settings, keeper)
-    with ProgressBar(plan, done.sweeps, setup.conditions(), is_shown=settings.progress) as bar:
-        listeners: list[Listener] = [keeper, bar, *([] if check is None else [check])]
+    interruption = Interruption(settings.folder is not None)
+    with interruption, ProgressBar(plan, done.sweeps, setup.conditions(), is_shown=settings.progress) as bar:
+        listeners: list[Listener] = [keeper, bar, interruption, *([] if check is None else [check])]
         if check is None or not check.is_over(done):
             next_stop = (lambda num_samples: plan.num_sweeps) if check is None else check.next_stop
             done = run_chunks(plan, done, listeners, next_stop)
-    keeper.save(done)
+        keeper.save(done)
+    interruption.stop()
     return assembled(setup, done, keeper.read_samples(), check), done.progress.ladder
 
 
