@@ -4,6 +4,7 @@ import errno
 import os
 import pathlib
 import random
+import resource
 import signal
 import subprocess
 import sys
@@ -314,11 +315,38 @@ def test_a_full_disk_loses_nothing_that_was_saved(alloy, tmp_path, monkeypatch):
     assert_same(run(alloy, tmp_path), whole)
 
 
+@pytest.mark.parametrize("most", [100, 1000, 2500, 4000])
+def test_where_the_disk_is_full_the_run_stops_and_goes_on_later(alloy, tmp_path, monkeypatch, most):
+    """The kernel refuses to write beyond `most` bytes of any file: before, between and after the first checkpoints."""
+    whole = run(alloy)
+    monkeypatch.setattr(chunks, "_CALL_SECONDS", 0.0)
+    monkeypatch.setattr(run_folder, "_SECONDS_BETWEEN_CHECKPOINTS", 0.0)
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (most, limits[1]))
+    try:
+        with pytest.raises(OSError, match=r"(?i)large|write"):
+            run(alloy, tmp_path)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert not list(tmp_path.glob(".*"))
+    assert_same(run(alloy, tmp_path), whole)
+
+
+def test_a_folder_that_cannot_be_written_is_said_before_the_first_sweep(alloy, tmp_path, monkeypatch):
+    stop_after(monkeypatch, 0)
+    (tmp_path / "file").touch()
+    for folder in ("/proc/jaxce", tmp_path / "file"):
+        with pytest.raises(OSError, match=r"jaxce|file"):
+            run(alloy, folder)
+
+
 def test_what_a_killed_run_was_writing_is_removed(alloy, tmp_path):
     run(alloy, tmp_path)
-    (tmp_path / ".checkpoint.abc.npz").write_bytes(b"part")
+    leftovers = [tmp_path / ".checkpoint.abc.npz", tmp_path / ".samples.abc.h5"]
+    for leftover in leftovers:
+        leftover.write_bytes(b"part")
     run(alloy, tmp_path)
-    assert not (tmp_path / ".checkpoint.abc.npz").exists()
+    assert not any(leftover.exists() for leftover in leftovers)
 
 
 KILLED = """
