@@ -93,7 +93,7 @@ TABLE = (
     ("__init__.py",            "lazy_loader",               ""),
     # A program of its own, which no file imports.
     ("commands/unpickling.py", "numpy joblib",              ""),
-    ("commands/*.py",          "numpy jax pandas ase rich",  "*"),
+    ("commands/*.py",          "numpy jax pandas ase rich sklearn", "*"),
     ("cli/*.py",               "rich typer",                "*"),
     ("__main__.py",            "",                          "cli"),
 )  # fmt: skip

@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 import jaxce
-from jaxce.cli import about_commands, model_commands, run_commands
+from jaxce.cli import about_commands, model_commands, run_commands, structure_commands
 from jaxce.cli.readable_errors import ReadableErrors
 
 app = typer.Typer(cls=ReadableErrors, no_args_is_help=True)
@@ -31,8 +31,15 @@ def _main(
 
 
 _PANELS = {
-    "Start here": (about_commands.demo,),
-    "Models": (model_commands.fit, model_commands.convert_pickle),
+    "Start here": (about_commands.demo, about_commands.bench, about_commands.doctor),
+    "Models": (
+        model_commands.fit,
+        model_commands.info,
+        model_commands.predict,
+        model_commands.convert,
+        model_commands.convert_pickle,
+    ),
+    "Structures": (structure_commands.sample, structure_commands.enumerate),
     "Monte Carlo": (run_commands.mc, run_commands.resume, run_commands.analyze),
 }
 for panel, commands in _PANELS.items():

@@ -6,7 +6,8 @@ from typing import Annotated, Literal
 
 import typer
 
-from jaxce.cli.readable_errors import show
+from jaxce.cli.option_values import allowed_species
+from jaxce.cli.readable_errors import BAD_INPUT, NOT_CONVERGED, show
 
 EstimatorName = Literal[
     "physical-prior",
@@ -48,22 +49,83 @@ def fit(
     report: Annotated[pathlib.Path, typer.Option(help="Where report and model go.")] = pathlib.Path("jaxce-fit"),
     learning_curve: Annotated[bool, typer.Option(help="Whether to fit parts of the data too.")] = True,
 ) -> None:
-    """Fit a cluster expansion to structures with energies; choose between sets of cutoffs; write a report."""
-    from jaxce.commands.fit import read_prim, run_fit
+    """Fit a cluster expansion to structures with energies; choose between sets of cutoffs; write a report.
 
-    run_fit(
-        source,
-        read_prim(prim, _species(species or [])),
-        _cutoff_sets(cutoff),
-        report,
-        estimator=estimator,
-        energy=energy,
-        energies_per=per,
-        structures=structures,
-        cv=cv,
-        test_fraction=test,
-        with_learning_curve=learning_curve,
+    The exit code is 3 if an estimator did not converge; the report is written all the same.
+    """
+    from jaxce.commands.fit import convergence_warnings, read_prim, run_fit
+
+    with convergence_warnings() as unconverged:
+        run_fit(
+            source,
+            read_prim(prim, allowed_species(species)),
+            _cutoff_sets(cutoff),
+            report,
+            estimator=estimator,
+            energy=energy,
+            energies_per=per,
+            structures=structures,
+            cv=cv,
+            test_fraction=test,
+            with_learning_curve=learning_curve,
+        )
+    if unconverged:
+        show("not converged", "coefficients may depend on where the estimator stopped.", "bold yellow")
+        raise typer.Exit(NOT_CONVERGED)
+
+
+def info(
+    path: Annotated[pathlib.Path, typer.Argument(help="A model, structures, or the folder of a run.", exists=True)],
+    json: Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")] = False,
+) -> None:
+    """Say what is in a file or folder: a model of any program, structures, a run."""
+    from jaxce.commands.info import info as print_info
+
+    print_info(path, json)
+
+
+def predict(
+    model: Annotated[
+        pathlib.Path, typer.Argument(help="A model of any program, or the report of jaxce fit.", exists=True)
+    ],
+    structures: Annotated[list[pathlib.Path], typer.Argument(help="Files and folders of structures.", exists=True)],
+    energy: Annotated[str | None, typer.Option(help="Name of reference energies in the files, eV.")] = None,
+    out: Annotated[
+        pathlib.Path | None, typer.Option(help="Write .csv, .json, or the structures with energies as .extxyz.")
+    ] = None,
+    plot: Annotated[pathlib.Path | None, typer.Option(help="Draw predicted against reference energies.")] = None,
+    max_displacement: Annotated[
+        float | None, typer.Option(min=0, help="Largest distance of an atom from its site, angstrom.")
+    ] = None,
+    skip: Annotated[bool, typer.Option("--skip", help="Exit code 0 although structures have no energy.")] = False,
+) -> None:
+    """Energies of structures, ideal or relaxed, in any supercells; errors where the files have energies.
+
+    The exit code is 2 if a structure could not be read or mapped.
+    """
+    from jaxce.commands.predict import predict as predict_energies
+
+    num_failed = predict_energies(
+        model, structures, energy=energy, out=out, plot=plot, max_displacement=max_displacement
     )
+    if num_failed and not skip:
+        raise typer.Exit(BAD_INPUT)
+
+
+def convert(
+    source: Annotated[pathlib.Path, typer.Argument(help="A model of any program, or structures.", exists=True)],
+    target: Annotated[
+        pathlib.Path,
+        typer.Argument(help="Models: .json, or a folder for ATAT. Structures: .extxyz, .cif, .vasp, a folder."),
+    ],
+    lossy: Annotated[
+        bool, typer.Option("--lossy", help="Leave out what the format of structures cannot hold, such as energies.")
+    ] = False,
+) -> None:
+    """Convert models to JSON of jaxce or to ATAT, and structures between formats; nothing is lost in silence."""
+    from jaxce.commands.convert import convert as convert_file
+
+    convert_file(source, target, lossy=lossy)
 
 
 def convert_pickle(
@@ -88,16 +150,6 @@ def convert_pickle(
     typer.echo(f"wrote {target}: {model.num_features} features of {model.source['class']}")
     if warning := conversion.version_warning(model):
         show("warning", warning, "bold yellow")
-
-
-def _species(options: Sequence[str]) -> dict[str, list[str]]:
-    found = {}
-    for option in options:
-        symbol, _, names = option.partition(":")
-        if not names:
-            raise ValueError(f"--species needs a symbol and a list, such as Ti:Ti,Fe, but is {option!r}.")
-        found[symbol] = names.split(",")
-    return found
 
 
 def _cutoff_sets(options: Sequence[str]) -> list[dict[int, float]]:

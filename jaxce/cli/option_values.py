@@ -31,3 +31,14 @@ def _pairs(name: str, option: str) -> Sequence[tuple[str, str]]:
         else:
             raise ValueError(f"--{name} needs names with values, such as Cu=0.5,Au=0.5, but is {option!r}.")
     return pairs
+
+
+def allowed_species(options: Sequence[str] | None) -> dict[str, list[str]]:
+    """`Ti:Ti,Fe` as symbol -> species."""
+    found = {}
+    for option in options or ():
+        symbol, _, names = option.partition(":")
+        if not names:
+            raise ValueError(f"--species needs a symbol and a list, such as Ti:Ti,Fe, but is {option!r}.")
+        found[symbol] = names.split(",")
+    return found

@@ -1,16 +1,20 @@
 """What `jaxce fit` does: files in, a model and its report out."""
 
+import contextlib
 import pathlib
-from collections.abc import Mapping, Sequence
+import warnings
+from collections.abc import Generator, Mapping, Sequence
 from typing import Any
 
 from rich.console import Console
+from sklearn.exceptions import ConvergenceWarning
 
 from jaxce import estimators
 from jaxce.cluster_space import ClusterSpace
 from jaxce.fitting.fit import FitResult, fit_training_set
 from jaxce.fitting.learning_curves import learning_curve
 from jaxce.fitting.model_selection import select_cutoffs
+from jaxce.fitting.posterior_file import write_posterior
 from jaxce.fitting.training_set import EnergyUnit, map_training_data
 from jaxce.io.frames import ReadFailure
 from jaxce.io.pymatgen_json import prim_from_pymatgen
@@ -18,6 +22,7 @@ from jaxce.io.structure_files import read_frames
 from jaxce.io.training_data import read_training_data
 from jaxce.lattice.prim import Prim
 
+POSTERIOR = "posterior.npz"
 # Names on the command line, and what makes the estimator of a cluster space.
 ESTIMATORS = {
     "physical-prior": estimators.physical_prior,
@@ -68,8 +73,28 @@ def run_fit(
         result = fit_training_set(space, training_set, estimator_of(space), cv, test_fraction=test_fraction)
         curve = learning_curve(space, training_set, estimator_of(space)) if with_learning_curve else None
     result.report(folder, curve)
+    # Predictions with standard deviations need it; without one, that of an older fit must not stay.
+    (folder / POSTERIOR).unlink(missing_ok=True)
+    if result.posterior is not None:
+        write_posterior(folder / POSTERIOR, result.posterior)
     console.print(f"report and model in {folder}", markup=False, highlight=False)
     return result
+
+
+@contextlib.contextmanager
+def convergence_warnings() -> Generator[list[str]]:
+    """A list of what is said of fits that do not converge; they are shown like other warnings."""
+    found: list[str] = []
+    show: Any = warnings.showwarning
+
+    def note(message: Any, category: type[Warning], *place: Any, **more: Any) -> None:
+        if issubclass(category, ConvergenceWarning):
+            found.append(str(message))
+        show(message, category, *place, **more)
+
+    with warnings.catch_warnings():
+        warnings.showwarning = note  # ty: ignore[invalid-assignment]
+        yield found
 
 
 def read_prim(path: pathlib.Path, species: Mapping[str, Sequence[str]]) -> Prim:

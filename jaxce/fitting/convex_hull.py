@@ -8,8 +8,6 @@ import numpy as np
 from scipy.linalg import qr
 from scipy.spatial import ConvexHull
 
-from jaxce.lattice.structures import Mapping
-
 # Fractions closer than this are one composition: files hold five digits or more, and 1/N - 1/(N + 1) of a cell of N
 # sites is larger up to 300 sites.
 _COMPOSITION_TOLERANCE = 1e-5
@@ -230,11 +228,14 @@ def ground_state_check(
     )
 
 
-def concentrations_of(mappings: Sequence[Mapping]) -> tuple[np.ndarray, tuple[str, ...]]:
+def concentrations_of(mappings: Sequence[Any]) -> tuple[np.ndarray, tuple[str, ...]]:
     """Fractions of the species on each active sublattice, `[structures, components]`, and the components' names.
 
     No species is left out, so the fractions of a sublattice add up to 1. A name is that of the sublattice and the
     species: "A:Sr".
+
+    Args:
+        mappings: objects with `supercell` and `occupancy`, such as `Mapping` or `Candidate`.
 
     Raises:
         ValueError: if there is no structure or the prims differ.
@@ -252,7 +253,7 @@ def concentrations_of(mappings: Sequence[Mapping]) -> tuple[np.ndarray, tuple[st
     return np.stack(rows), names
 
 
-def _sublattice_fractions(mapping: Mapping) -> Iterator[np.ndarray]:
+def _sublattice_fractions(mapping: Any) -> Iterator[np.ndarray]:
     for sublattice in mapping.supercell.sublattices:
         counts = np.bincount(mapping.occupancy[sublattice.sites], minlength=len(sublattice.species))
         yield counts / len(sublattice.sites)
