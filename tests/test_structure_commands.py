@@ -29,7 +29,7 @@ def test_samples_are_those_of_random_occupancy_with_their_energies(folder):
     cell = ["--supercell", "2,2,4", "--composition", "Cu=0.25,Au=0.75"]
     outcome = run("sample", folder / "cuau.json", *cell, "--number", 5, "--seed", 3, "--out", out)
     assert outcome.exit_code == 0, outcome.output
-    assert "5 random structures of 16 sites, 16 prims" in outcome.output
+    assert "random structures: 5, of 16 sites and 16 prims each" in outcome.output
     model = jaxce.ClusterExpansion.load(folder / "cuau.json")
     supercell = jaxce.Supercell(model.space.prim, (2, 2, 4))
     occupancies = jaxce.random_occupancy(jax.random.key(3), supercell, {"Cu": 0.25, "Au": 0.75}, (5,))

@@ -46,7 +46,7 @@ def sample(
             for atoms, energy in zip(structures, energies, strict=True):
                 atoms.calc = SinglePointCalculator(atoms, energy=float(energy))
     write_structures(out, structures)
-    console.print(f"{number} random structures of {cell.num_sites} sites, {cell.num_prims} prims")
+    console.print(f"random structures: {number}, of {cell.num_sites} sites and {cell.num_prims} prims each")
     if energies is not None:
         per_prim = energies / cell.num_prims
         console.print(
