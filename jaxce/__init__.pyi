@@ -22,6 +22,7 @@ from .correlation_vectors import (
     swap_correlations as swap_correlations,
 )
 from .devices import over_devices as over_devices
+from .distributed import initialize_distributed as initialize_distributed
 from .energies import (
     all_swap_energies as all_swap_energies,
     energy as energy,

@@ -47,6 +47,8 @@ TABLE = (
     ("change_tables.py",       "numpy jax",
      "tables energy_changes cluster_changes pair_changes table_changes"),
     ("devices.py",             "numpy jax",                 ""),
+    ("processes.py",           "numpy jax",                 ""),
+    ("distributed.py",         "jax",                       "processes"),
     ("padding.py",             "numpy jax jaxtyping",       "tables"),
     ("grouping.py",            "numpy jax",                 "devices"),
 
@@ -59,7 +61,7 @@ TABLE = (
     ("sampling/diagnostics.py", "numpy pandas ase arviz_stats xarray", ""),
     ("sampling/*.py",          "numpy scipy pandas ase jax jaxtyping h5py rich",
      "lattice.prim lattice.supercell tables energies energy_changes change_tables pair_changes correlation_vectors "
-     "devices atomic_files sampling"),
+     "devices processes atomic_files sampling"),
     ("observables.py",         "",                          "sampling"),
     ("cluster_expansion.py",   "numpy pandas jax jaxtyping",
      "lattice cluster_space model_file build energies double_precision"),
@@ -84,7 +86,7 @@ TABLE = (
      "lattice build tables cluster_expansion double_precision energies io.structure_forms"),
     ("diffusion/*.py",         "numpy scipy ase jax jaxtyping h5py",
      "lattice tables site_species blocks energies terms build cluster_expansion double_precision correlation_vectors "
-     "devices sampling io.structure_forms diffusion"),
+     "devices processes sampling io.structure_forms diffusion"),
     ("calculator.py",          "ase",                       "cluster_expansion oracle"),
     # Optional: nothing imports it.
     ("torch.py",               "jax torch",                 "tables energies"),

@@ -191,6 +191,7 @@ def test_a_folder_with_a_run_is_not_overwritten(model, finished):
         ({"until": "energy=0"}, "positive standard errors"),
         ({"until": "entropy=1"}, "`until` names ['entropy']"),
         ({"start": "POSCAR", "composition": None}, "POSCAR is no file"),
+        ({"coordinator": "node1:12345"}, "must be given together"),
     ],
 )
 def test_bad_input_is_said_before_a_run_begins(model, tmp_path, changes, message):

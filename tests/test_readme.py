@@ -24,7 +24,11 @@ def write_models(folder):
     (folder / "POSCAR").write_text(motifs.template((2, 4, 4)), encoding="utf-8")
 
 
-PAGES = ["README.md", *sorted(f"docs/{path.name}" for path in (ROOT / "docs").glob("*.md"))]
+# Programs of several processes are run by test_distributed.py.
+PAGES = [
+    "README.md",
+    *sorted(f"docs/{path.name}" for path in (ROOT / "docs").glob("*.md") if path.name != "distributed.md"),
+]
 
 
 def python_of(page):

@@ -12,6 +12,11 @@ Kind = Literal["monte-carlo", "tempering", "annealing"]
 EnsembleName = Literal["canonical", "canonical-global", "semi-grand", "vcsgc", "charge-neutral"]
 _GRID = "A number, several (300,600,900), or first:last:count, evenly spaced; :geometric behind it for equal ratios."
 Cores = Annotated[int | None, typer.Option(min=1, help="Processor cores to use; all by default. Results are the same.")]
+# Of one of several processes.
+Distributed = Annotated[bool, typer.Option("--distributed", help="One of several processes of Slurm or Open MPI.")]
+Coordinator = Annotated[str | None, typer.Option(help="Processes started by hand: host:port of the first one.")]
+NumProcesses = Annotated[int | None, typer.Option(help="How many there are.")]
+ProcessId = Annotated[int | None, typer.Option(help="Which one this is, from 0.")]
 
 
 def mc(
@@ -48,6 +53,10 @@ def mc(
     x64: Annotated[bool | None, typer.Option("--x64/--x32", help="Double precision, or single.")] = None,
     folder: Annotated[str | None, typer.Option(help="Where the run is kept; jaxce-run by default.")] = None,
     cores: Cores = None,
+    distributed: Distributed = False,
+    coordinator: Coordinator = None,
+    num_processes: NumProcesses = None,
+    process_id: ProcessId = None,
 ) -> None:
     """Run Monte Carlo in a folder, which can be resumed at any time; write averages, errors and structures.
 
@@ -55,9 +64,9 @@ def mc(
 
     R-hat above 1.05 and fewer than 100 effective samples are warned of, with exit code 0.
     """
-    from jaxce.commands.processor import use_cores
+    from jaxce.commands.processor import begin_process
 
-    use_cores(cores)
+    begin_process(cores, distributed, coordinator, num_processes, process_id)
     from jaxce.commands.mc import run_mc
     from jaxce.commands.run_settings import read_settings
 
@@ -93,14 +102,18 @@ def resume(
         int | None, typer.Option(min=1, help="Sweeps in all; more than there were make a finished run longer.")
     ] = None,
     cores: Cores = None,
+    distributed: Distributed = False,
+    coordinator: Coordinator = None,
+    num_processes: NumProcesses = None,
+    process_id: ProcessId = None,
 ) -> None:
     """Go on with an interrupted run, bit for bit as if it had never stopped; or make a finished one longer.
 
     A run that is finished is only read again. Exit codes are those of jaxce mc.
     """
-    from jaxce.commands.processor import use_cores
+    from jaxce.commands.processor import begin_process
 
-    use_cores(cores)
+    begin_process(cores, distributed, coordinator, num_processes, process_id)
     from jaxce.commands import mc as run
 
     _end(run.resume(folder, sweeps))

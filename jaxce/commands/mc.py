@@ -4,6 +4,7 @@ import dataclasses
 import os
 import pathlib
 import warnings
+from collections.abc import Callable
 
 from rich.console import Console
 
@@ -15,6 +16,7 @@ from jaxce.commands.run_settings import RunSettings
 from jaxce.commands.run_verdict import lack_of_precision, warn_of_few_samples
 from jaxce.commands.screen import screen
 from jaxce.double_precision import double_precision
+from jaxce.processes import arrays_of_first, is_first
 from jaxce.sampling.run_folder import sweeps_done
 
 
@@ -24,7 +26,7 @@ def run_mc(settings: RunSettings) -> str | None:
     Raises:
         ValueError: if the folder holds a run, or the settings do not fit the model.
     """
-    begin_folder(settings, read_model(settings.model))
+    _by_first(lambda: begin_folder(settings, read_model(settings.model)))
     return _go_on(pathlib.Path(settings.folder))
 
 
@@ -45,13 +47,21 @@ def resume(folder: str | os.PathLike, sweeps: int | None = None) -> str | None:
             raise ValueError("an annealing run has its schedule, and cannot be made longer or shorter: start another.")
         if sweeps < (sweeps_done(folder) or 0):
             raise ValueError(f"the run has done {sweeps_done(folder)} sweeps already, but `sweeps` is {sweeps}.")
-        write_settings(folder, dataclasses.replace(settings, sweeps=sweeps))
+        longer = dataclasses.replace(settings, sweeps=sweeps)
+        _by_first(lambda: write_settings(folder, longer))
     return _go_on(folder)
+
+
+def _by_first(action: Callable[[], None]) -> None:
+    """Do what the first of several processes does for all, before any goes on; what it raises, all raise."""
+    arrays_of_first(lambda: action() or {})
 
 
 def _go_on(folder: pathlib.Path) -> str | None:
     settings = stored_settings(folder)
     console = screen()
+    # The others do the same, in silence.
+    console.quiet = not is_first()
     before = sweeps_done(folder)
     with double_precision(settings.x64):
         with console.status("building the Hamiltonian"):
@@ -60,7 +70,8 @@ def _go_on(folder: pathlib.Path) -> str | None:
         result = _sampled(inputs, folder)
     if before == chains_of(result).num_sweeps:
         console.print(f"the run in {folder} was finished: {before} sweeps", markup=False)
-    _report(console, inputs, result)
+    if is_first():
+        _report(console, inputs, result)
     return lack_of_precision(inputs, result)
 
 

@@ -7,6 +7,22 @@ import sys
 _FLAG = "--xla_backend_extra_options=xla_cpu_small_while_loop_byte_threshold=1000000000"
 
 
+def begin_process(
+    cores: int | None, distributed: bool, coordinator: str | None, num_processes: int | None, process_id: int | None
+) -> None:
+    """Set up this process, and make it one of several if it is to be; these use one core each by default.
+
+    Raises:
+        ValueError: if the arguments of several processes make no sense, or there is no launcher that is known.
+    """
+    is_of_several = distributed or (coordinator, num_processes, process_id) != (None, None, None)
+    use_cores(1 if is_of_several and cores is None else cores)
+    if is_of_several:
+        from jaxce.distributed import initialize_distributed
+
+        initialize_distributed(coordinator, num_processes, process_id)
+
+
 def use_cores(count: int | None) -> None:
     """Let JAX spread chains over so many cores, or all that the process may use; and compile chains to one function.
 

@@ -12,6 +12,7 @@ from scipy.special import logsumexp
 
 from jaxce.devices import even_mesh, spread_out
 from jaxce.diffusion.feynman_kac import resample
+from jaxce.processes import gathered
 from jaxce.sampling.chains import Progress, advance, start_progress
 from jaxce.sampling.run_setup import Setup
 
@@ -58,7 +59,7 @@ def start_particles(setup: Setup, log_number: float, shape: tuple[int, int]) -> 
     num_chains = shape[0] * shape[1]
     progress = start_progress(setup.plan.run, jnp.asarray(setup.occupancy), jnp.asarray(setup.counts, jnp.int32), None)
     return Particles(
-        progress=spread_out(progress, even_mesh(num_chains)),
+        progress=spread_out(progress, even_mesh(num_chains, "particles")),
         energy=np.asarray(progress.reference, np.float64).reshape(shape),
         counts=setup.counts,
         log_z=np.full(shape[0], log_number),
@@ -146,8 +147,9 @@ def _moved(
         jnp.asarray(True),
         capacity=1,
         exchange_every=1,
-        mesh=even_mesh(num_chains),
+        mesh=even_mesh(num_chains, "particles"),
     )
+    samples, num_accepted = gathered((samples, num_accepted))
     energy = np.asarray(samples.energy[0], np.float64).reshape(particles.energy.shape)
     particles = particles._replace(progress=progress, energy=energy, counts=np.asarray(samples.counts[0]))
     return particles, np.asarray(num_accepted)

@@ -16,8 +16,11 @@ from scipy.optimize import brentq
 from jaxce.diffusion.annealed_particles import AnnealedParticles, log_mean
 from jaxce.diffusion.particle_levels import Level, Particles, anneal_particles, effective_sizes, start_particles
 from jaxce.diffusion.uniform_start import uniform_setup
+from jaxce.processes import are_several, check_same, ending_together, gathered
 from jaxce.sampling.ensemble_moves import Moves
 from jaxce.sampling.ensembles import Canonical, Ensemble
+from jaxce.sampling.monte_carlo import identity
+from jaxce.sampling.run_folder import fingerprint
 from jaxce.sampling.run_setup import Setup
 from jaxce.tables import Hamiltonian
 
@@ -70,13 +73,16 @@ def sequential_monte_carlo(
     setup, log_number = uniform_setup(
         start_key, hamiltonian, occupancy, ensemble, num_islands * num_particles, moves, method
     )
-    particles = start_particles(setup, log_number, (num_islands, num_particles))
     betas = iter(1 / (ase.units.kB * path))
     next_beta = lambda beta, work: next(betas, None)
     levels = []
-    for level, moved in anneal_particles(resample_key, setup, particles, next_beta, num_sweeps, resample_below):
-        levels.append(level)
-        particles = moved
+    with ending_together():
+        _check_processes(setup, path, num_islands, num_sweeps, resample_below)
+        particles = start_particles(setup, log_number, (num_islands, num_particles))
+        for level, moved in anneal_particles(resample_key, setup, particles, next_beta, num_sweeps, resample_below):
+            levels.append(level)
+            particles = moved
+        particles = particles._replace(progress=gathered(particles.progress))
     return _result(hamiltonian, setup, levels, particles)
 
 
@@ -155,10 +161,18 @@ def adaptive_temperatures(
 
     start_key, resample_key = jax.random.split(key)
     setup, log_number = uniform_setup(start_key, hamiltonian, occupancy, ensemble, num_particles, moves, method)
-    particles = start_particles(setup, log_number, (1, num_particles))
-    # Particles are drawn anew after every step.
-    levels = anneal_particles(resample_key, setup, particles, next_beta, num_sweeps, resample_below=1.0)
-    return 1 / (ase.units.kB * np.array([level.beta for level, _ in levels]))
+    with ending_together():
+        _check_processes(setup, last, kept, num_sweeps)
+        particles = start_particles(setup, log_number, (1, num_particles))
+        # Particles are drawn anew after every step.
+        levels = anneal_particles(resample_key, setup, particles, next_beta, num_sweeps, resample_below=1.0)
+        return 1 / (ase.units.kB * np.array([level.beta for level, _ in levels]))
+
+
+def _check_processes(setup: Setup, *numbers: Any) -> None:
+    """Several processes must be given the same run."""
+    if are_several():
+        check_same(identity(setup) | fingerprint(path=numbers))
 
 
 def _checked_path(temperatures: Any) -> np.ndarray:

@@ -4,7 +4,6 @@ Nothing that a run gives depends on how it is cut into calls: the tests cut it i
 """
 
 import math
-import time
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -13,6 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxce.devices import even_mesh, spread_out
+from jaxce.processes import clock, gathered
 from jaxce.sampling.chains import Progress, Run, Samples, advance, sample_shapes
 from jaxce.sampling.weights import Weight
 
@@ -71,15 +71,15 @@ def run_chunks(plan: Plan, done: Done, listeners: list[Listener], next_stop: Cal
         next_stop: the number of samples at which a call must end, given the number there is.
     """
     ladder = done.progress.ladder
-    mesh = even_mesh(len(done.progress.reference) if ladder is None else len(ladder.num_tried))
+    mesh = even_mesh(len(done.progress.reference)) if ladder is None else even_mesh(len(ladder.num_tried), "ladders")
     done = done._replace(progress=spread_out(done.progress, mesh))
     capacity = _capacity(sample_shapes(plan.run, done.progress), plan.num_sweeps // plan.sample_every)
     sweeps_per_call = 1
     while done.sweeps < plan.num_sweeps:
         rounds, sweeps, is_sampled = _next_call(plan, done.sweeps, sweeps_per_call, capacity, next_stop)
-        began = time.perf_counter()
+        began = clock()
         done, samples = _call(plan, done, rounds, sweeps, is_sampled, capacity, mesh)
-        sweeps_per_call = _adapted(sweeps_per_call, rounds * sweeps, time.perf_counter() - began)
+        sweeps_per_call = _adapted(sweeps_per_call, rounds * sweeps, clock() - began)
         # All are told, whatever the first one says.
         if any([listener(done, samples) for listener in listeners]):
             break
@@ -127,6 +127,7 @@ def _call(
         mesh,
     )
     kept = rounds if is_sampled else 0
+    samples, accepted = gathered((samples, accepted))
     samples = jax.tree.map(lambda leaf: np.asarray(leaf)[:kept], samples)
     num_accepted = done.num_accepted + np.asarray(accepted, dtype=np.int64)
     return Done(progress, done.sweeps + rounds * sweeps, num_accepted), samples

@@ -9,7 +9,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxce.sampling.chains import Progress, Samples, is_accumulated, start_progress
+from jaxce.devices import even_mesh
+from jaxce.processes import are_several, check_same, ending_together, gathered, is_first
+from jaxce.sampling.chains import Progress, is_accumulated, start_progress
 from jaxce.sampling.chunks import Done, Listener, run_chunks
 from jaxce.sampling.ensemble_moves import Moves
 from jaxce.sampling.ensembles import Canonical, Ensemble
@@ -20,6 +22,8 @@ from jaxce.sampling.replica_exchange import Ladder, start_ladders
 from jaxce.sampling.results import MonteCarloResult, assembled, traced_quantities
 from jaxce.sampling.run_folder import RunFolder, fingerprint
 from jaxce.sampling.run_setup import Settings, Setup, checked_start, first_model, prepare
+from jaxce.sampling.sample_list import SampleList
+from jaxce.sampling.shared_folder import SharedFolder
 from jaxce.tables import Hamiltonian
 
 _CANONICAL = Canonical()
@@ -92,26 +96,48 @@ def perform(setup: Setup, settings: Settings) -> tuple[MonteCarloResult, Ladder 
     """Run to the end: the result, and where replicas are on their ladders, if there are any."""
     if settings.only_read:
         return _stored(setup, settings)
+    with ending_together(settings.folder):
+        return _performed(setup, settings)
+
+
+def _performed(setup: Setup, settings: Settings) -> tuple[MonteCarloResult, Ladder | None]:
     plan = setup.plan
+    if are_several():
+        _check_processes(setup, settings)
     done = Done(_start(setup), 0, np.zeros(len(setup.occupancy), dtype=np.int64))
-    keeper: SampleList | RunFolder = SampleList()
-    if settings.folder is not None:
-        keeper = RunFolder(settings.folder, _identity(setup), plan.num_sweeps // plan.sample_every)
-        done = keeper.resume(done)
-        if done.sweeps > plan.num_sweeps:
-            raise ValueError(
-                f"{settings.folder} holds {done.sweeps} sweeps of this run, but `num_sweeps` is {plan.num_sweeps}."
-            )
+    keeper, done = _keeper(setup, settings, done)
     check = _precision_check(setup, settings, keeper)
-    interruption = Interruption(settings.folder is not None)
-    with interruption, ProgressBar(plan, done.sweeps, setup.conditions(), is_shown=settings.progress) as bar:
+    # What several processes do they must do together.
+    interruption = Interruption(settings.folder is not None and not are_several())
+    is_shown = settings.progress and is_first()
+    with interruption, ProgressBar(plan, done.sweeps, setup.conditions(), is_shown=is_shown) as bar:
         listeners: list[Listener] = [keeper, bar, interruption, *([] if check is None else [check])]
         if check is None or not check.is_over(done):
             next_stop = (lambda num_samples: plan.num_sweeps) if check is None else check.next_stop
             done = run_chunks(plan, done, listeners, next_stop)
         keeper.save(done)
     interruption.stop()
+    done = done._replace(progress=gathered(done.progress))
     return assembled(setup, done, keeper.read_samples(), check), done.progress.ladder
+
+
+def _check_processes(setup: Setup, settings: Settings) -> None:
+    """All are given the same run, and can take part in it."""
+    check_same(identity(setup) | fingerprint(num_sweeps=setup.plan.num_sweeps, until=str(settings.until)))
+    num_chains, num_rungs = len(setup.occupancy), setup.num_rungs
+    even_mesh(num_chains) if num_rungs is None else even_mesh(num_chains // num_rungs, "ladders")
+
+
+def _keeper(setup: Setup, settings: Settings, start: Done) -> tuple[Any, Done]:
+    """What keeps the samples, and how far the run has come."""
+    if settings.folder is None:
+        return SampleList(), start
+    kind, num_sweeps = SharedFolder if are_several() else RunFolder, setup.plan.num_sweeps
+    keeper = kind(settings.folder, identity(setup), num_sweeps // setup.plan.sample_every)
+    done = keeper.resume(start)
+    if done.sweeps > num_sweeps:
+        raise ValueError(f"{settings.folder} holds {done.sweeps} sweeps of this run, but `num_sweeps` is {num_sweeps}.")
+    return keeper, done
 
 
 def _start(setup: Setup) -> Progress:
@@ -124,7 +150,7 @@ def _stored(setup: Setup, settings: Settings) -> tuple[MonteCarloResult, Ladder 
     """As `perform`, of what the folder holds."""
     if settings.folder is None or not pathlib.Path(settings.folder).is_dir():
         raise ValueError(f"`only_read` needs the folder of a run, but `folder` is {settings.folder}.")
-    keeper = RunFolder(settings.folder, _identity(setup), setup.plan.num_sweeps // setup.plan.sample_every)
+    keeper = RunFolder(settings.folder, identity(setup), setup.plan.num_sweeps // setup.plan.sample_every)
     # Only its structure is looked at.
     start = Done(jax.eval_shape(lambda: _start(setup)), 0, np.zeros(0, dtype=np.int64))
     done = keeper.read(start)
@@ -132,29 +158,8 @@ def _stored(setup: Setup, settings: Settings) -> tuple[MonteCarloResult, Ladder 
     return assembled(setup, done, keeper.read_samples(), check), done.progress.ladder
 
 
-class SampleList:
-    """Keeps samples in memory, where a `RunFolder` keeps them on the disk; a listener of `run_chunks`."""
-
-    def __init__(self) -> None:
-        self._parts: list[Samples] = []
-
-    def __call__(self, done: Done, samples: Samples) -> bool:
-        """Keep the samples."""
-        del done
-        if len(samples.energy):
-            self._parts.append(samples)
-        return False
-
-    def save(self, done: Done) -> None:
-        """Nothing to do."""
-
-    def read_samples(self) -> Samples:
-        """All samples so far."""
-        self._parts = [jax.tree.map(lambda *parts: np.concatenate(parts), *self._parts)]
-        return self._parts[0]
-
-
-def _identity(setup: Setup) -> dict[str, str]:
+def identity(setup: Setup) -> dict[str, str]:
+    """The fingerprint of a run, but for its length."""
     run = setup.plan.run
     return fingerprint(
         key=run.chain_keys[0],

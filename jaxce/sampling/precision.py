@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from jaxce.processes import of_first
 from jaxce.sampling.chains import Samples
 from jaxce.sampling.chunks import Done
 from jaxce.sampling.diagnostics import is_precise
@@ -87,6 +88,8 @@ class PrecisionCheck:
 
     def judge(self) -> None:
         """Judge the averages of all samples so far."""
-        self.is_reached, self.table = is_precise(
+        is_reached, self.table = is_precise(
             self._quantities(), self._wanted.errors, self._conditions, max_r_hat=self._wanted.max_r_hat
         )
+        # Unlike machines may round to unlike judgements.
+        self.is_reached = bool(of_first(float(is_reached)))

@@ -1,4 +1,7 @@
-"""How a run goes on, for who watches it: a bar in a terminal, a line now and then elsewhere."""
+"""How a run goes on, for who watches it: a bar in a terminal, a line now and then elsewhere.
+
+With several processes the first one shows it, and the energy is that of its chains.
+"""
 
 import math
 import time
@@ -8,6 +11,7 @@ import numpy as np
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
+from jaxce.processes import own_part
 from jaxce.sampling.chains import Samples
 from jaxce.sampling.chunks import Done, Plan
 from jaxce.sampling.diagnostics import split_r_hat
@@ -92,12 +96,12 @@ class ProgressBar:
 
     def _description(self, done: Done) -> str:
         steps = self._steps_per_sweep * len(done.num_accepted)
-        energies = np.asarray(done.progress.reference + done.progress.states.energy, dtype=np.float64)
+        energies = own_part(done.progress.reference) + own_part(done.progress.states.energy)
         speed = self._sweeps_per_second(done)
         parts = [
             *([f"{speed * steps:.3g} steps/s"] if speed else []),
             f"{100 * done.num_accepted.sum() / (done.sweeps * steps):.1f} % accepted",
-            f"mean energy {energies.mean() + self._constant:.4f} eV",
+            f"mean energy {energies.mean(dtype=np.float64) + self._constant:.4f} eV",
         ]
         # Chains on a schedule are never in equilibrium.
         is_constant = len(self._plan.schedule.beta) == 1

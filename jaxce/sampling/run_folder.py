@@ -30,7 +30,7 @@ from jaxce.sampling.checkpoint_file import (
 from jaxce.sampling.chunks import Done
 from jaxce.sampling.sample_file import check_sample_file
 
-_SECONDS_BETWEEN_CHECKPOINTS = 5.0
+SECONDS_BETWEEN_CHECKPOINTS = 5.0
 
 
 def fingerprint(**parts: Any) -> dict[str, str]:
@@ -91,7 +91,7 @@ class RunFolder:
 
     def _stored(self, start: Done, compared: Sequence[str]) -> Done:
         stored = read_checkpoint(self._checkpoint)
-        named, structure = _named_leaves(start.progress)
+        named, structure = named_leaves(start.progress)
         self._check_identity(stored_identity(self._checkpoint, stored), compared)
         check_leaves(self._checkpoint, stored, named)
         sweeps, self._written = counts_of(self._checkpoint, stored)
@@ -105,7 +105,7 @@ class RunFolder:
     def __call__(self, done: Done, samples: Samples) -> bool:
         """Add the samples, and save the state if it is time."""
         self.add(samples)
-        if time.monotonic() - self._saved_at >= _SECONDS_BETWEEN_CHECKPOINTS:
+        if time.monotonic() - self._saved_at >= SECONDS_BETWEEN_CHECKPOINTS:
             self.save(done)
         return False
 
@@ -114,7 +114,7 @@ class RunFolder:
         count = len(samples.energy)
         if count == 0:
             return
-        columns = _columns(samples)
+        columns = columns_of(samples)
         if self._written == 0:
             self._allocate(columns)
         else:
@@ -134,7 +134,7 @@ class RunFolder:
             "sweeps": done.sweeps,
             "num_accepted": done.num_accepted,
         }
-        arrays |= {name: np.asarray(leaf) for name, leaf in _named_leaves(done.progress)[0].items()}
+        arrays |= {name: np.asarray(leaf) for name, leaf in named_leaves(done.progress)[0].items()}
         write_checkpoint(self._checkpoint, arrays)
         self._saved_at = time.monotonic()
 
@@ -144,6 +144,11 @@ class RunFolder:
         with h5py.File(self._samples, "r", locking=False) as file:
             traces = {name: values[: self._written] for name, values in file["observables"].items()}
             return Samples(file["energy"][: self._written], file["counts"][: self._written], traces)
+
+    @property
+    def num_written(self) -> int:
+        """Number of samples that were added."""
+        return self._written
 
     @property
     def _samples(self) -> pathlib.Path:
@@ -175,7 +180,7 @@ class RunFolder:
         with h5py.File(self._samples, "r") as file:
             if len(file["energy"]) >= self._num_samples:
                 return
-        self._allocate(_columns(self.read_samples()))
+        self._allocate(columns_of(self.read_samples()))
 
     def _check_identity(self, stored: Mapping[str, str], compared: Sequence[str]) -> None:
         differing = [name for name in compared if stored.get(name) != self._identity[name]]
@@ -186,15 +191,23 @@ class RunFolder:
             )
 
 
-def _named_leaves(progress: Any) -> tuple[dict[str, Any], Any]:
+def named_leaves(progress: Any) -> tuple[dict[str, Any], Any]:
     """Arrays by their place in the tree, and the tree."""
     leaves, structure = jax.tree_util.tree_flatten_with_path(progress)
     return {f"progress{jax.tree_util.keystr(path)}": leaf for path, leaf in leaves}, structure
 
 
-def _columns(samples: Samples) -> dict[str, np.ndarray]:
+def columns_of(samples: Samples) -> dict[str, np.ndarray]:
+    """Samples by the names of their arrays in the file."""
     observables = {f"observables/{name}": values for name, values in samples.traces.items()}
     return {"energy": samples.energy, "counts": samples.counts, **observables}
+
+
+def samples_of(columns: Mapping[str, np.ndarray]) -> Samples:
+    """What `columns_of` takes apart; other columns are left out."""
+    prefix = "observables/"
+    traces = {name.removeprefix(prefix): values for name, values in columns.items() if name.startswith(prefix)}
+    return Samples(columns["energy"], columns["counts"], traces)
 
 
 def _reserve(file: h5py.File, name: str, shape: tuple[int, ...], dtype: Any) -> None:

@@ -106,7 +106,7 @@ def test_a_stopped_run_goes_on_bit_for_bit(alloy, tmp_path, monkeypatch, num_cal
     whole = run(alloy)
     # Every call is one sweep, and every one is saved.
     monkeypatch.setattr(chunks, "_CALL_SECONDS", 0.0)
-    monkeypatch.setattr(run_folder, "_SECONDS_BETWEEN_CHECKPOINTS", 0.0)
+    monkeypatch.setattr(run_folder, "SECONDS_BETWEEN_CHECKPOINTS", 0.0)
     with monkeypatch.context() as patch:
         stop_after(patch, num_calls)
         with pytest.raises(Stop):
@@ -121,7 +121,7 @@ def test_what_an_unfinished_run_has_is_read_without_a_change_to_it(alloy, tmp_pa
     with pytest.raises(ValueError, match="no checkpoint yet"):
         run(alloy, tmp_path, only_read=True)
     monkeypatch.setattr(chunks, "_CALL_SECONDS", 0.0)
-    monkeypatch.setattr(run_folder, "_SECONDS_BETWEEN_CHECKPOINTS", 0.0)
+    monkeypatch.setattr(run_folder, "SECONDS_BETWEEN_CHECKPOINTS", 0.0)
     stop_after(monkeypatch, 13)
     with pytest.raises(Stop):
         run(alloy, tmp_path)
@@ -146,7 +146,7 @@ def test_samples_after_the_last_checkpoint_are_made_again(alloy, tmp_path, monke
     whole = run(alloy)
     monkeypatch.setattr(chunks, "_CALL_SECONDS", 0.0)
     with monkeypatch.context() as patch:
-        patch.setattr(run_folder, "_SECONDS_BETWEEN_CHECKPOINTS", 0.0)
+        patch.setattr(run_folder, "SECONDS_BETWEEN_CHECKPOINTS", 0.0)
         stop_after(patch, 7)
         with pytest.raises(Stop):
             run(alloy, tmp_path)
@@ -164,7 +164,7 @@ def test_a_stopped_tempering_goes_on_bit_for_bit(alloy, tmp_path, monkeypatch):
     )
     whole = temper(None)
     monkeypatch.setattr(chunks, "_CALL_SECONDS", 0.0)
-    monkeypatch.setattr(run_folder, "_SECONDS_BETWEEN_CHECKPOINTS", 0.0)
+    monkeypatch.setattr(run_folder, "SECONDS_BETWEEN_CHECKPOINTS", 0.0)
     with monkeypatch.context() as patch:
         stop_after(patch, 17)
         with pytest.raises(Stop):
@@ -297,7 +297,7 @@ def test_missing_samples_are_said(alloy, tmp_path):
 def test_a_full_disk_loses_nothing_that_was_saved(alloy, tmp_path, monkeypatch):
     whole = run(alloy)
     monkeypatch.setattr(chunks, "_CALL_SECONDS", 0.0)
-    monkeypatch.setattr(run_folder, "_SECONDS_BETWEEN_CHECKPOINTS", 0.0)
+    monkeypatch.setattr(run_folder, "SECONDS_BETWEEN_CHECKPOINTS", 0.0)
     original, calls = np.savez, []
 
     def full(path, **arrays):
@@ -320,7 +320,7 @@ def test_where_the_disk_is_full_the_run_stops_and_goes_on_later(alloy, tmp_path,
     """The kernel refuses to write beyond `most` bytes of any file: before, between and after the first checkpoints."""
     whole = run(alloy)
     monkeypatch.setattr(chunks, "_CALL_SECONDS", 0.0)
-    monkeypatch.setattr(run_folder, "_SECONDS_BETWEEN_CHECKPOINTS", 0.0)
+    monkeypatch.setattr(run_folder, "SECONDS_BETWEEN_CHECKPOINTS", 0.0)
     limits = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (most, limits[1]))
     try:
@@ -357,7 +357,7 @@ import jaxce
 from jaxce.sampling import chunks, run_folder
 
 chunks._CALL_SECONDS = 0.02
-run_folder._SECONDS_BETWEEN_CHECKPOINTS = 0.02
+run_folder.SECONDS_BETWEEN_CHECKPOINTS = 0.02
 jax.config.update("jax_compilation_cache_dir", sys.argv[2])
 jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
 prim = jaxce.Prim(np.array([[0, 2, 2], [2, 0, 2], [2, 2, 0.0]]), [[0, 0, 0]], [["Cu", "Au"]])
