@@ -23,7 +23,7 @@ from jaxce.sampling.random_occupancies import random_occupancy
 COMPOSITION = {"Sr": 24, "La": 8, "Ti": 24, "Fe": 8, "O": 88, "X": 8}
 _SYSTEM = "perovskite (Sr,La)(Ti,Fe)(O,X)3, 2x4x4 prims, 160 sites, pairs to 7 A, triplets to 5 A"
 # Kelvin at which about 40 % and 2 % of the swaps are accepted.
-_TEMPERATURES = {"hot": 5200.0, "cold": 900.0}
+_TEMPERATURES = {"hot": 5200.0, "cold": 1000.0}
 _BATCH, _CHAINS, _SWEEPS = 1024, 64, 60
 
 
