@@ -55,6 +55,7 @@ def test_more_clusters_make_silver_palladium_better_with_the_prior(silver_pallad
     assert_calibrated(result, 10)
 
 
+@pytest.mark.slow
 def test_the_perovskite_is_as_good_as_with_icet_and_better(perovskite):
     """The data set's README gives 14.57 meV per site for all frames and 8.85 for the cleanest (icet and ridge)."""
     data, everything = perovskite

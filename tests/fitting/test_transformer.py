@@ -66,6 +66,7 @@ def test_it_names_its_columns(structures):
     assert list(table.columns) == [f"correlation_{i}" for i in range(SPACE.num_correlations)]
 
 
+@pytest.mark.slow
 def test_pipelines_and_searches_take_structures(structures):
     rng = np.random.default_rng(0)
     truth = jaxce.ClusterExpansion(SPACE, rng.normal(size=SPACE.num_correlations))

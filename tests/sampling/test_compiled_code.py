@@ -82,7 +82,8 @@ class Program:
         return list(self.below(self.parts[re.search(r"body=%?([\w.\-]+)", loop).group(1)]))
 
 
-@pytest.fixture(params=["environment", "fields", "auto"])
+# "auto" holds both.
+@pytest.fixture(params=["auto", *(pytest.param(one, marks=pytest.mark.slow) for one in ("environment", "fields"))])
 def method(request):
     return request.param
 

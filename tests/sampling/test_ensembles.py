@@ -134,6 +134,7 @@ def test_variance_constrained_weights(alloy):
     alloy.check(alloy.run(np.zeros(8), jaxce.VCSGC({"Au": phi}, kappa)), log_weights)
 
 
+@pytest.mark.slow
 def test_variance_constrained_weights_of_three_species(oxide):
     metal, oxygen = (sublattice.name for sublattice in oxide.supercell.sublattices)
     ensemble = jaxce.Hybrid(
@@ -157,6 +158,7 @@ def test_charge_neutral_chains_on_unequal_sublattices():
     crystal.check(result, np.where(net == 0, crystal.log_boltzmann + work, -np.inf))
 
 
+@pytest.mark.slow
 def test_four_species_with_a_charge_visit_all_compositions(manganate):
     start = [0, 0, 0, 2, 2, 3, 1, 1]
     constraint = {"Li": 1, "Mn2": 2, "Mn3": 3, "Mn4": 4}
@@ -175,6 +177,7 @@ def test_four_species_with_a_charge_visit_all_compositions(manganate):
     assert chisquare(found, expected).pvalue > 1e-3
 
 
+@pytest.mark.slow
 def test_charges_are_read_from_names():
     prim = jaxce.Prim(CUBE, TWO, [["Li+", "Mn3+"], ["O2-", "F-"]])
     crystal = Crystal(prim, {2: 3.6}, [1, 1, 3])
@@ -202,6 +205,7 @@ def test_a_proposal_of_ones_own_with_unequal_probabilities(alloy):
     alloy.check(result, alloy.log_boltzmann + 0.03 * alloy.count("Au") / (ase.units.kB * KELVIN))
 
 
+@pytest.mark.slow
 def test_a_proposal_of_several_sites_beside_the_others(alloy):
     def propose(key, occupancy):
         sites = jax.random.choice(key, 8, (3,), replace=False)
@@ -229,6 +233,7 @@ def test_frozen_sites_stay_as_they_are(alloy):
     alloy.check(result, np.where(can_be, alloy.log_boltzmann, -np.inf))
 
 
+@pytest.mark.slow
 def test_variance_constraint_counts_frozen_sites_too(alloy):
     moves = jaxce.Moves(frozen_sites=[1, 6])
     can_be = (alloy.states[:, 1] == 1) & (alloy.states[:, 6] == 1)
@@ -237,6 +242,7 @@ def test_variance_constraint_counts_frozen_sites_too(alloy):
     alloy.check(result, np.where(can_be, log_weights, -np.inf))
 
 
+@pytest.mark.slow
 def test_sublattice_weights_change_rates_and_not_averages(oxide):
     oxygen = oxide.supercell.sublattices[1].name
     moves = jaxce.Moves(sublattice_weights={oxygen: 0.25})
@@ -278,6 +284,7 @@ def test_a_pair_matrix_is_sampled_like_clusters():
     crystal.check(result, np.where(has_three, log_weights, -np.inf))
 
 
+@pytest.mark.slow
 def test_chains_are_independent_although_they_share_the_kinds_of_moves(alloy):
     """Pairs of chains over many runs: the energies at the end do not correlate."""
     energies = []

@@ -96,6 +96,7 @@ def test_canonical_chains_on_two_sublattices(oxide):
         assert chisquare(np.bincount(found, minlength=len(rows)), expected).pvalue > 1e-3
 
 
+@pytest.mark.slow
 def test_semi_grand_chains_visit_states_with_their_weights(oxide):
     supercell, hamiltonian = oxide
     start = np.zeros((NUM_CHAINS, 6), dtype=np.int8)
@@ -175,6 +176,7 @@ def test_a_chain_depends_neither_on_its_neighbours_nor_on_the_sampling(alloy):
     assert not np.array_equal(other.energy, many.energy)
 
 
+@pytest.mark.slow
 def test_temperatures_may_differ_between_chains_and_sweeps(alloy):
     supercell, hamiltonian = alloy
     start = jaxce.random_occupancy(jax.random.key(0), supercell, {"Cu": 4, "Au": 4}, (2000,))

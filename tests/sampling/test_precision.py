@@ -146,6 +146,7 @@ def test_observables_are_judged_too(alloy):
     assert result.precision.index.get_level_values("quantity").tolist() == ["num_gold"]
 
 
+@pytest.mark.slow
 def test_reported_errors_are_honest(alloy):
     """Over many runs the deviation from the exact mean is as large as the error says."""
     states = (np.arange(256)[:, None] >> np.arange(8)) & 1
