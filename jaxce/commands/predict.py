@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 from rich.console import Console
 
+from jaxce.atomic_files import replacing
 from jaxce.cluster_expansion import ClusterExpansion
 from jaxce.commands.fit import POSTERIOR
 from jaxce.commands.model_files import read_model
@@ -222,4 +223,5 @@ def _plot(path: pathlib.Path, table: pd.DataFrame) -> None:
     deviations = (known["standard_deviation"] / known["prims"]).to_numpy() if "standard_deviation" in known else None
     reference = (known["reference"] / known["prims"]).to_numpy()
     figure = parity_plot(reference, known["energy_per_prim"].to_numpy(), error, "", deviations)
-    figure.savefig(path, dpi=200)
+    with replacing(path) as temporary:
+        figure.savefig(temporary, dpi=200)
