@@ -204,6 +204,7 @@ CHANGES = {
         "molecule",
     ),
     "occupants": (_set(PRIM, "basis", 0, "occupants", to="A"), "occupants"),
+    "huge coordinate": (_set(PRIM, "basis", 1, "coordinate", 0, to=10**400), "must be numbers of shape"),
     "other prim": (_set(PRIM, "basis", 1, "coordinate", to=[0.5, 0.5, 0.4]), "for another prim"),
     "translated site": (_set(PRIM, "basis", 1, "coordinate", to=[0.5, 0.5, -0.5]), "for another prim"),
     "no basis": (_set(BASIS, to={"a": 1}), "a basis set of CASM has"),

@@ -111,7 +111,7 @@ def _orders_of_first(
 def _numbers(values: Any, shape: tuple[int, ...], what: str) -> np.ndarray:
     try:
         numbers = np.array(values, dtype=float)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         numbers = np.zeros(0)
     if numbers.shape != shape:
         raise ValueError(f"{what} must be numbers of shape {list(shape)}, but came as {values!r}.")

@@ -111,7 +111,7 @@ def _array(content: Any) -> np.ndarray:
     shape, _, values = content
     if len(values) > _LONGEST_ARRAY or not all(isinstance(value, bool | int | float) for value in values):
         raise ValueError(f"an array must hold at most {_LONGEST_ARRAY} numbers.")
-    if not isinstance(shape, Sequence) or not all(isinstance(n, int) and 0 <= n <= _LONGEST_ARRAY for n in shape):
+    if not isinstance(shape, Sequence) or not all(type(n) is int and 0 <= n <= _LONGEST_ARRAY for n in shape):
         raise ValueError(f"the shape of an array must be integers, not {str(shape)[:80]}.")
     return np.array(values).reshape(shape)
 
