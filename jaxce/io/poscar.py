@@ -46,7 +46,8 @@ def read_poscar(source: str | os.PathLike[str], aliases: Mapping[str, str] | Non
             # They concern the code of ASE, not the file.
             warnings.simplefilter("ignore", DeprecationWarning)
             atoms = ase.io.read(io.StringIO("\n".join(lines) + "\n"), format="vasp")
-    except (ValueError, IndexError, KeyError, StopIteration) as error:
+    # The reader of ASE raises anything at all for a broken file; what it said is handed on.
+    except Exception as error:
         raise ValueError(f"{name} is no POSCAR that can be read, or was cut off: {error}") from error
     if (
         not isinstance(atoms, ase.Atoms)

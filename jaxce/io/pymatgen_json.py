@@ -60,6 +60,17 @@ def prim_from_pymatgen(source: Any, **keywords: Any) -> Prim:
         ValueError: if it is no structure, a species is listed twice, or occupations are not positive or exceed 1.
     """
     structure = source if isinstance(source, Mapping) else read_json(source)
+    try:
+        return _prim(structure, keywords)
+    # Anything may be missing or of another type in the JSON of others.
+    except (KeyError, TypeError, AttributeError, IndexError, OverflowError) as error:
+        where = "the structure" if isinstance(source, Mapping) else source
+        raise ValueError(
+            f"{where} lacks a part of a structure of pymatgen, or has it in another form: {error!r}"
+        ) from error
+
+
+def _prim(structure: Any, keywords: Mapping[str, Any]) -> Prim:
     lattice, sites = _lattice_and_sites(structure)
     order_of: dict[frozenset[str], list[str]] = {}
     species = []
