@@ -62,10 +62,10 @@ def one_process(arguments: argparse.Namespace, engine: str, name: str, seconds: 
         command = [sys.executable, __file__, "--reader", name, "--minutes", str(seconds / 60), "--engine", engine]
         command += ["--seed", str(arguments.seed), "--failures", arguments.failures, "--report", report]
         # For what no signal of Python stops: a loop outside of it.
-        command = ["timeout", "--signal=KILL", str(seconds + 120), *command]
+        command = ["timeout", "--signal=KILL", str(seconds + 600), *command]
         finished = subprocess.run(command, capture_output=True, text=True)
         if not report.exists():
-            sys.exit(f"{name}: no report, and the exit code is {finished.returncode}\n{finished.stderr[-3000:]}")
+            sys.exit(f"{name}: no report, and the exit code is {finished.returncode}\n{finished.stderr[-1000:]}")
         counts = json.loads(report.read_text(encoding="utf-8"))
     counts["failed"] = counts["tried"] - counts["read"] - counts["refused"]
     line = f"{name:20s} {counts['tried']:9d} {counts['read']:9d} {counts['refused']:9d} {counts['slowest']:7.2f} s"

@@ -31,8 +31,8 @@ from jaxce.sampling import chunks, run_folder
 
 kind, folder, cache = sys.argv[1:]
 # Often, so that much can go wrong.
-chunks._CALL_SECONDS = 0.02
-run_folder.SECONDS_BETWEEN_CHECKPOINTS = 0.1
+chunks._CALL_SECONDS = 0.1
+run_folder.SECONDS_BETWEEN_CHECKPOINTS = 0.2
 jax.config.update("jax_compilation_cache_dir", cache)
 jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
 prim = jaxce.Prim(np.array([[0, 2, 2], [2, 0, 2], [2, 2, 0.0]]), [[0, 0, 0]], [["Cu", "Au"]])
