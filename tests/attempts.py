@@ -19,6 +19,7 @@ class TooSlow(BaseException):
 
 def attempt(read: Any, content: bytes) -> str:
     """What came of it: `read`, `refused`, or what went wrong and where."""
+    before = _peak()
     try:
         with warnings.catch_warnings(), _time_limit():
             warnings.simplefilter("ignore")
@@ -28,10 +29,15 @@ def attempt(read: Any, content: bytes) -> str:
         outcome = "refused"
     except (Exception, TooSlow) as error:
         return f"{type(error).__name__} in {_place(error)}: {str(error)[:200]}"
-    # KiB on Linux.
-    if resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 > BYTES:
+    # What the process had taken before, for whatever else, is not the reader's.
+    if _peak() - before > BYTES:
         return f"more than {BYTES} bytes of memory"
     return outcome
+
+
+def _peak() -> int:
+    """The most memory this process has had, bytes (Linux counts in KiB)."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
 
 
 @contextlib.contextmanager

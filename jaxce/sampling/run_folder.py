@@ -28,7 +28,7 @@ from jaxce.sampling.checkpoint_file import (
     write_checkpoint,
 )
 from jaxce.sampling.chunks import Done
-from jaxce.sampling.sample_file import check_sample_file
+from jaxce.sampling.sample_file import allocate, check_sample_file, write_rows
 
 SECONDS_BETWEEN_CHECKPOINTS = 5.0
 
@@ -116,11 +116,9 @@ class RunFolder:
             return
         columns = columns_of(samples)
         if self._written == 0:
-            self._allocate(columns)
+            self._replace_samples(columns)
         else:
-            with h5py.File(self._samples, "r+") as file:
-                for name, values in columns.items():
-                    file[name][self._written : self._written + count] = values
+            write_rows(self._samples, columns, self._written)
         self._written += count
 
     def save(self, done: Done) -> None:
@@ -158,29 +156,18 @@ class RunFolder:
     def _checkpoint(self) -> pathlib.Path:
         return self.path / "checkpoint.npz"
 
-    def _allocate(self, columns: Mapping[str, np.ndarray]) -> None:
-        """A file with room for all samples, on the disk from the start: a full disk shows now, not after days.
-
-        It begins with the samples there are.
-        """
+    def _replace_samples(self, columns: Mapping[str, np.ndarray]) -> None:
+        """A file with room for all samples, which begins with these."""
         with replacing(self._samples) as temporary:
-            with h5py.File(temporary, "w") as file:
-                file.attrs["energy"] = "eV per supercell, without the constant of the Hamiltonian; [samples, chains]"
-                file.create_group("observables")
-                for name, values in columns.items():
-                    _reserve(file, name, (self._num_samples, *values.shape[1:]), values.dtype)
-                    file[name][: len(values)] = values
-            with temporary.open("rb+") as raw:
-                size = os.fstat(raw.fileno()).st_size
-                if hasattr(os, "posix_fallocate"):
-                    os.posix_fallocate(raw.fileno(), 0, size)
+            allocate(temporary, columns, self._num_samples)
+            write_rows(temporary, columns, 0)
 
     def _make_room(self) -> None:
         """Room for all samples, if the run was meant to be shorter when it began."""
-        with h5py.File(self._samples, "r") as file:
+        with h5py.File(self._samples, "r", locking=False) as file:
             if len(file["energy"]) >= self._num_samples:
                 return
-        self._allocate(columns_of(self.read_samples()))
+        self._replace_samples(columns_of(self.read_samples()))
 
     def _check_identity(self, stored: Mapping[str, str], compared: Sequence[str]) -> None:
         differing = [name for name in compared if stored.get(name) != self._identity[name]]
@@ -208,16 +195,6 @@ def samples_of(columns: Mapping[str, np.ndarray]) -> Samples:
     prefix = "observables/"
     traces = {name.removeprefix(prefix): values for name, values in columns.items() if name.startswith(prefix)}
     return Samples(columns["energy"], columns["counts"], traces)
-
-
-def _reserve(file: h5py.File, name: str, shape: tuple[int, ...], dtype: Any) -> None:
-    """An array whose place in the file is fixed at once and not filled: later writes change no structure."""
-    properties = h5py.h5p.create(h5py.h5p.DATASET_CREATE)
-    properties.set_layout(h5py.h5d.CONTIGUOUS)
-    properties.set_alloc_time(h5py.h5d.ALLOC_TIME_EARLY)
-    properties.set_fill_time(h5py.h5d.FILL_TIME_NEVER)
-    space = h5py.h5s.create_simple(shape)
-    h5py.h5d.create(file.id, name.encode(), h5py.h5t.py_create(dtype, logical=True), space, properties)
 
 
 def sweeps_done(path: str | os.PathLike) -> int | None:

@@ -1,9 +1,73 @@
-"""The file of a run's samples, looked at before it is believed."""
+"""The file of a run's samples: made with room for all of them, written in place, looked at before it is believed.
 
+HDF5 makes the file and reads it, but samples are written by plain calls to the operating system, at the places that
+HDF5 says. HDF5 itself keeps small pieces until an array is closed, and where it then fails (a full disk, a quota) h5py
+cannot say so: samples would be missing, and nobody would know.
+"""
+
+import math
 import os
-from collections.abc import Iterator
+import pathlib
+from collections.abc import Iterator, Mapping
+from typing import Any
 
 import h5py
+import numpy as np
+
+
+def allocate(path: pathlib.Path, columns: Mapping[str, np.ndarray], num_samples: int) -> None:
+    """Make a file with room for all samples, on the disk from the start: a full disk shows now, not after days.
+
+    Args:
+        path: the file; what is there is lost.
+        columns: for each array its name, and some rows of it, whose number does not matter.
+        num_samples: rows of each array.
+    """
+    with h5py.File(path, "w") as file:
+        file.attrs["energy"] = "eV per supercell, without the constant of the Hamiltonian; [samples, chains]"
+        file.create_group("observables")
+        for name, values in columns.items():
+            _reserve(file, name, (num_samples, *values.shape[1:]), values.dtype)
+    if hasattr(os, "posix_fallocate"):
+        with path.open("rb+") as raw:
+            os.posix_fallocate(raw.fileno(), 0, os.fstat(raw.fileno()).st_size)
+
+
+def _reserve(file: h5py.File, name: str, shape: tuple[int, ...], dtype: Any) -> None:
+    """An array whose place in the file is fixed at once and not filled: later writes change no structure."""
+    properties = h5py.h5p.create(h5py.h5p.DATASET_CREATE)
+    properties.set_layout(h5py.h5d.CONTIGUOUS)
+    properties.set_alloc_time(h5py.h5d.ALLOC_TIME_EARLY)
+    properties.set_fill_time(h5py.h5d.FILL_TIME_NEVER)
+    space = h5py.h5s.create_simple(shape)
+    h5py.h5d.create(file.id, name.encode(), h5py.h5t.py_create(dtype, logical=True), space, properties)
+
+
+def write_rows(path: pathlib.Path, columns: Mapping[str, np.ndarray], start: int) -> None:
+    """Write rows of all arrays, from row `start` on.
+
+    Raises:
+        OSError: if they cannot be written.
+        ValueError: if the arrays of the file have other shapes or types.
+    """
+    with h5py.File(path, "r", locking=False) as file:
+        offsets = {name: _offset(file, name, values, start) for name, values in columns.items()}
+    with path.open("rb+") as raw:
+        for name, values in columns.items():
+            raw.seek(offsets[name])
+            raw.write(np.ascontiguousarray(values).tobytes())
+
+
+def _offset(file: h5py.File, name: str, rows: np.ndarray, start: int) -> int:
+    """Where in the file the row `start` of an array begins, bytes."""
+    array = file[name]
+    there, given = (array.dtype, array.shape[1:]), (rows.dtype, rows.shape[1:])
+    if there != given or start + len(rows) > len(array):
+        raise ValueError(
+            f"{file.filename} has {len(array)} rows of {there} for {name}, but {given} from row {start} to "
+            f"{start + len(rows)} are to be written: it is of another run. Give another folder."
+        )
+    return array.id.get_offset() + start * math.prod(rows.shape[1:]) * rows.dtype.itemsize
 
 
 def check_sample_file(path: str | os.PathLike, num_samples: int) -> None:

@@ -130,10 +130,12 @@ def one_round(place: Place, kind: str, run: str, rng: random.Random, whole: dict
         print(said.decode(), flush=True)
         return counts + collections.Counter([f"FAULT: {kind} did not go on"])
     result = place.result(run)
-    are_same = set(result) == set(whole) and all(np.array_equal(result[name], whole[name]) for name in whole)
-    leftovers = list((place.folder / run).glob(".*"))
-    good = "runs that ended as if undisturbed" if are_same and not leftovers else f"FAULT: {kind} has another result"
-    return counts + collections.Counter([good])
+    differing = [name for name in whole if not np.array_equal(result.get(name), whole[name])]
+    leftovers = [path.name for path in (place.folder / run).glob(".*")]
+    if differing or leftovers:
+        print(f"{kind}: {differing} differ, {leftovers} are left", flush=True)
+        return counts + collections.Counter([f"FAULT: {kind} has another result"])
+    return counts + collections.Counter(["runs that ended as if undisturbed"])
 
 
 def disturbed(place: Place, kind: str, run: str, rng: random.Random) -> str:

@@ -1,5 +1,6 @@
 """Runs in pieces: cut anywhere, stopped, killed, resumed, refused."""
 
+import contextlib
 import errno
 import os
 import pathlib
@@ -321,14 +322,33 @@ def test_where_the_disk_is_full_the_run_stops_and_goes_on_later(alloy, tmp_path,
     whole = run(alloy)
     monkeypatch.setattr(chunks, "_CALL_SECONDS", 0.0)
     monkeypatch.setattr(run_folder, "SECONDS_BETWEEN_CHECKPOINTS", 0.0)
+    with files_of_at_most(most), pytest.raises(OSError, match=r"(?i)large|write"):
+        run(alloy, tmp_path)
+    assert not list(tmp_path.glob(".*"))
+    assert_same(run(alloy, tmp_path), whole)
+
+
+@contextlib.contextmanager
+def files_of_at_most(num_bytes):
     limits = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (most, limits[1]))
+    resource.setrlimit(resource.RLIMIT_FSIZE, (num_bytes, limits[1]))
     try:
-        with pytest.raises(OSError, match=r"(?i)large|write"):
-            run(alloy, tmp_path)
+        yield
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, limits)
-    assert not list(tmp_path.glob(".*"))
+
+
+def test_samples_that_cannot_be_written_are_an_error(alloy, tmp_path, monkeypatch):
+    """HDF5 swallows such errors where it keeps what it writes until an array is closed."""
+    whole = run(alloy)
+    monkeypatch.setattr(chunks, "_CALL_SECONDS", 0.0)
+    with monkeypatch.context() as patch:
+        patch.setattr(run_folder, "SECONDS_BETWEEN_CHECKPOINTS", 0.0)
+        stop_after(patch, 6)
+        with pytest.raises(Stop):
+            run(alloy, tmp_path)
+    with files_of_at_most((tmp_path / "samples.h5").stat().st_size - 1), pytest.raises(OSError, match="large"):
+        run(alloy, tmp_path)
     assert_same(run(alloy, tmp_path), whole)
 
 
