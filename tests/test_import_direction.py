@@ -59,7 +59,7 @@ TABLE = (
     # On top. Compositions are read on the host, against the sublattices of a supercell.
     ("sampling/flip_vectors.py", "numpy scipy",              ""),
     ("sampling/diagnostics.py", "numpy pandas ase arviz_stats xarray", ""),
-    ("sampling/*.py",          "numpy scipy pandas ase jax jaxtyping h5py rich",
+    ("sampling/*.py",          "numpy scipy pandas ase jax jaxtyping h5py filelock rich",
      "lattice.prim lattice.supercell tables energies energy_changes change_tables pair_changes correlation_vectors "
      "devices processes atomic_files sampling"),
     ("observables.py",         "",                          "sampling"),

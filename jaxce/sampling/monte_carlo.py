@@ -1,5 +1,6 @@
 """Monte Carlo: many chains in one call."""
 
+import contextlib
 import os
 import pathlib
 from collections.abc import Mapping
@@ -101,12 +102,20 @@ def perform(setup: Setup, settings: Settings) -> tuple[MonteCarloResult, Ladder 
 
 
 def _performed(setup: Setup, settings: Settings) -> tuple[MonteCarloResult, Ladder | None]:
-    plan = setup.plan
     if are_several():
         _check_processes(setup, settings)
-    done = Done(_start(setup), 0, np.zeros(len(setup.occupancy), dtype=np.int64))
-    keeper, done = _keeper(setup, settings, done)
-    check = _precision_check(setup, settings, keeper)
+    with contextlib.closing(_keeper(setup, settings)) as keeper:
+        done = _resumed(setup, settings, keeper)
+        check = _precision_check(setup, settings, keeper)
+        done = _run(setup, settings, keeper, check, done)
+        samples = keeper.read_samples()
+    done = done._replace(progress=gathered(done.progress))
+    return assembled(setup, done, samples, check), done.progress.ladder
+
+
+def _run(setup: Setup, settings: Settings, keeper: Any, check: PrecisionCheck | None, done: Done) -> Done:
+    """Run on from `done`; at the end all is saved."""
+    plan = setup.plan
     # What several processes do they must do together.
     interruption = Interruption(settings.folder is not None and not are_several())
     is_shown = settings.progress and is_first()
@@ -117,8 +126,7 @@ def _performed(setup: Setup, settings: Settings) -> tuple[MonteCarloResult, Ladd
             done = run_chunks(plan, done, listeners, next_stop)
         keeper.save(done)
     interruption.stop()
-    done = done._replace(progress=gathered(done.progress))
-    return assembled(setup, done, keeper.read_samples(), check), done.progress.ladder
+    return done
 
 
 def _check_processes(setup: Setup, settings: Settings) -> None:
@@ -128,16 +136,21 @@ def _check_processes(setup: Setup, settings: Settings) -> None:
     even_mesh(num_chains) if num_rungs is None else even_mesh(num_chains // num_rungs, "ladders")
 
 
-def _keeper(setup: Setup, settings: Settings, start: Done) -> tuple[Any, Done]:
-    """What keeps the samples, and how far the run has come."""
+def _keeper(setup: Setup, settings: Settings) -> Any:
+    """What keeps the samples."""
     if settings.folder is None:
-        return SampleList(), start
-    kind, num_sweeps = SharedFolder if are_several() else RunFolder, setup.plan.num_sweeps
-    keeper = kind(settings.folder, identity(setup), num_sweeps // setup.plan.sample_every)
-    done = keeper.resume(start)
+        return SampleList()
+    kind = SharedFolder if are_several() else RunFolder
+    return kind(settings.folder, identity(setup), setup.plan.num_sweeps // setup.plan.sample_every)
+
+
+def _resumed(setup: Setup, settings: Settings, keeper: Any) -> Done:
+    """How far the run has come."""
+    done = keeper.resume(Done(_start(setup), 0, np.zeros(len(setup.occupancy), dtype=np.int64)))
+    num_sweeps = setup.plan.num_sweeps
     if done.sweeps > num_sweeps:
         raise ValueError(f"{settings.folder} holds {done.sweeps} sweeps of this run, but `num_sweeps` is {num_sweeps}.")
-    return keeper, done
+    return done
 
 
 def _start(setup: Setup) -> Progress:

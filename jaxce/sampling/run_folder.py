@@ -13,6 +13,7 @@ import time
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import filelock
 import h5py
 import jax
 import numpy as np
@@ -48,7 +49,7 @@ class RunFolder:
             depends on it, unless the weights follow a schedule, which is of the fingerprint.
 
     Raises:
-        ValueError: if the folder holds another run, or a file in it cannot be read.
+        ValueError: if the folder holds another run, or a file in it cannot be read, or another run writes to it.
     """
 
     def __init__(self, path: str | os.PathLike, identity: Mapping[str, str], num_samples: int):
@@ -58,9 +59,11 @@ class RunFolder:
         self._num_samples = num_samples
         self._written = 0
         self._saved_at = time.monotonic()
+        self._lock = filelock.FileLock(self.path / "lock")
 
     def resume(self, start: Done) -> Done:
-        """How far the run in this folder has come; `start` if it has not begun."""
+        """How far the run in this folder has come; `start` if it has not begun. From here to `close` it is locked."""
+        self._acquire()
         # What a killed run was writing.
         for pattern in (".checkpoint.*.npz", ".samples.*.h5"):
             for leftover in self.path.glob(pattern):
@@ -71,6 +74,22 @@ class RunFolder:
         if self._written:
             self._make_room()
         return done
+
+    def _acquire(self) -> None:
+        """Two runs that write to one folder would spoil each other's samples.
+
+        The lock goes with its process, however that ends; the empty file stays.
+        """
+        try:
+            self._lock.acquire(timeout=0)
+        except filelock.Timeout:
+            raise ValueError(
+                f"Another run is writing to {self.path}: wait for its end, or give another folder."
+            ) from None
+
+    def close(self) -> None:
+        """Let others write to the folder."""
+        self._lock.release()
 
     def read(self, start: Done) -> Done:
         """How far the run in this folder has come, without a change to the folder: the run may be going on.

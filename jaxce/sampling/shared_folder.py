@@ -66,6 +66,11 @@ class SharedFolder:
         """All samples so far."""
         return self._samples.read_samples()
 
+    def close(self) -> None:
+        """As `RunFolder.close`."""
+        if self._folder is not None:
+            self._folder.close()
+
     def _opened(self, start: Done) -> dict[str, Any]:
         """All that the folder holds, in the first process."""
         self._folder = RunFolder(*self._arguments)

@@ -312,7 +312,7 @@ def test_a_full_disk_loses_nothing_that_was_saved(alloy, tmp_path, monkeypatch):
         patch.setattr(np, "savez", full)
         with pytest.raises(OSError, match="space"):
             run(alloy, tmp_path)
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["checkpoint.npz", "samples.h5"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["checkpoint.npz", "lock", "samples.h5"]
     assert_same(run(alloy, tmp_path), whole)
 
 
@@ -326,6 +326,29 @@ def test_where_the_disk_is_full_the_run_stops_and_goes_on_later(alloy, tmp_path,
         run(alloy, tmp_path)
     assert not list(tmp_path.glob(".*"))
     assert_same(run(alloy, tmp_path), whole)
+
+
+def test_a_folder_is_written_by_one_run_at_a_time(alloy, tmp_path, monkeypatch):
+    whole = run(alloy)
+    original, refused = chunks._call, []
+
+    def meanwhile(*arguments):
+        with pytest.raises(ValueError, match="Another run is writing") as error:
+            run(alloy, tmp_path)
+        refused.append(error)
+        return original(*arguments)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(chunks, "_call", meanwhile)
+        assert_same(run(alloy, tmp_path), whole)
+    assert refused
+    # Also after a run that failed, and whoever still holds its error.
+    stop_after(monkeypatch, 0)
+    with pytest.raises(Stop) as kept:
+        run(alloy, tmp_path, num_sweeps=60)
+    monkeypatch.undo()
+    assert_same(run(alloy, tmp_path), whole)
+    del kept
 
 
 @contextlib.contextmanager
