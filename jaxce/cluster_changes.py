@@ -18,6 +18,7 @@ from jaxtyping import Array, Bool, Float, Int
 
 from jaxce.cluster_term import site_fields
 from jaxce.energy_changes import Substitution
+from jaxce.pytrees import pytree
 from jaxce.tables import ClusterTerm, HigherOrder
 
 # Iterations of short loops that are written out.
@@ -55,7 +56,7 @@ class _Seen(NamedTuple):
 
 
 @typing.no_type_check
-@jax.tree_util.register_dataclass
+@pytree
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class ClusterChanges:
     """Energy changes of a cluster term.

@@ -14,10 +14,10 @@ import itertools
 import typing
 from typing import Any, NamedTuple, Protocol, runtime_checkable
 
-import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
+from jaxce.pytrees import pytree
 from jaxce.tables import Hamiltonian
 
 METHODS = ("auto", "environment", "fields")
@@ -76,7 +76,7 @@ def term_changes(term: Any, *, has_fields: bool, is_mapped: bool) -> tuple[TermC
 
 
 @typing.no_type_check
-@jax.tree_util.register_dataclass
+@pytree
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class EnergyChanges:
     """Energy changes of a Hamiltonian.

@@ -13,11 +13,12 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
 from jaxce.energy_changes import Substitution, TermChanges, term_changes
+from jaxce.pytrees import pytree
 from jaxce.tables import PairTerm
 
 
 @typing.no_type_check
-@jax.tree_util.register_dataclass
+@pytree
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class PairChanges:
     """Energy changes of a pair matrix; what is remembered are the potentials `[sites, species]`, eV.

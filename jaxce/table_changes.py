@@ -14,6 +14,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
 from jaxce.energy_changes import Substitution, TermChanges, term_changes
+from jaxce.pytrees import pytree
 from jaxce.table_term import environment_states
 from jaxce.tables import TableTerm
 
@@ -22,7 +23,7 @@ _UNROLL = 4
 
 
 @typing.no_type_check
-@jax.tree_util.register_dataclass
+@pytree
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class TableChanges:
     """Energy changes of a table; what is remembered are the states `[centres]`.

@@ -15,9 +15,11 @@ import jax
 import numpy as np
 from jaxtyping import Array, Bool, Float, Int, Num
 
+from jaxce.pytrees import pytree
+
 
 @typing.no_type_check
-@jax.tree_util.register_dataclass
+@pytree
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class SiteSpecies:
     """Which species each site may hold, and how species compare across sites.
@@ -43,7 +45,7 @@ class SiteSpecies:
 
 
 @typing.no_type_check
-@jax.tree_util.register_dataclass
+@pytree
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class ClusterProducts:
     """Products of site functions, each summed over all cells of the supercell.
@@ -67,7 +69,7 @@ class ClusterProducts:
 
 
 @typing.no_type_check
-@jax.tree_util.register_dataclass
+@pytree
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class TouchingProducts:
     """For each prim site, the products that contain it, as factors seen from its cell.
@@ -84,7 +86,7 @@ class TouchingProducts:
 
 
 @typing.no_type_check
-@jax.tree_util.register_dataclass
+@pytree
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class ClusterTables:
     """All clusters of a supercell, for correlation vectors and their changes.
@@ -115,7 +117,7 @@ class ClusterTables:
 
 
 @typing.no_type_check
-@jax.tree_util.register_dataclass
+@pytree
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class HigherOrder:
     """Products of three or more neighbours in the field of a site.
@@ -130,7 +132,7 @@ class HigherOrder:
 
 
 @typing.no_type_check
-@jax.tree_util.register_dataclass
+@pytree
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class FieldSums:
     """Sums of products of some neighbours that have the same weight in the field of a site.
@@ -146,7 +148,7 @@ class FieldSums:
 
 
 @typing.no_type_check
-@jax.tree_util.register_dataclass
+@pytree
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class ClusterTerm:
     """The cluster expansion as a polynomial in integer site functions, written down twice.
@@ -188,7 +190,7 @@ class ClusterTerm:
 
 
 @typing.no_type_check
-@jax.tree_util.register_dataclass
+@pytree
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class PairTerm:
     """A pair matrix over (site, species), such as Ewald's: `sum_i linear[i] + sum_{i != j} matrix[i, j]`.
@@ -203,7 +205,7 @@ class PairTerm:
 
 
 @typing.no_type_check
-@jax.tree_util.register_dataclass
+@pytree
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class TableTerm:
     """One look-up per centre in a table over the states of its environment, which the centre is part of.
@@ -230,7 +232,7 @@ class TableTerm:
 
 
 @typing.no_type_check
-@jax.tree_util.register_dataclass
+@pytree
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Hamiltonian:
     """The energy of a supercell: a constant and a sum of terms.
@@ -258,7 +260,7 @@ class Hamiltonian:
 
 
 @typing.no_type_check
-@jax.tree_util.register_dataclass
+@pytree
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Batch:
     """Structures in unlike supercells, padded to one shape and stacked.

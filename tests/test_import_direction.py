@@ -27,7 +27,8 @@ TABLE = (
     ("model_file.py",          "numpy",                     "lattice cluster_space atomic_files limited_files"),
 
     # Tables and what is computed from them: no file here knows a prim or an orbit.
-    ("tables.py",              "numpy jax jaxtyping",       ""),
+    ("pytrees.py",             "jax",                       ""),
+    ("tables.py",              "numpy jax jaxtyping",       "pytrees"),
     ("mixed_radix.py",         "numpy",                     ""),
     ("site_species.py",        "jax jaxtyping",             "tables"),
     ("blocks.py",              "jax jaxtyping",             ""),
@@ -40,10 +41,10 @@ TABLE = (
     ("table_term.py",          "numpy jax jaxtyping",       "tables blocks cluster_products terms mixed_radix"),
     ("energies.py",            "numpy jax jaxtyping",
      "tables blocks site_species terms cluster_term pair_term table_term"),
-    ("energy_changes.py",      "jax jaxtyping",             "tables"),
-    ("pair_changes.py",        "jax jaxtyping",             "tables energy_changes"),
-    ("cluster_changes.py",     "jax jaxtyping",             "tables cluster_term energy_changes"),
-    ("table_changes.py",       "jax jaxtyping",             "tables table_term energy_changes"),
+    ("energy_changes.py",      "jax jaxtyping",             "pytrees tables"),
+    ("pair_changes.py",        "jax jaxtyping",             "pytrees tables energy_changes"),
+    ("cluster_changes.py",     "jax jaxtyping",             "pytrees tables cluster_term energy_changes"),
+    ("table_changes.py",       "jax jaxtyping",             "pytrees tables table_term energy_changes"),
     ("change_tables.py",       "numpy jax",
      "tables energy_changes cluster_changes pair_changes table_changes"),
     ("devices.py",             "numpy jax",                 ""),
@@ -60,8 +61,8 @@ TABLE = (
     ("sampling/flip_vectors.py", "numpy scipy",              ""),
     ("sampling/diagnostics.py", "numpy pandas ase arviz_stats xarray", ""),
     ("sampling/*.py",          "numpy scipy pandas ase jax jaxtyping h5py filelock rich",
-     "lattice.prim lattice.supercell tables energies energy_changes change_tables pair_changes correlation_vectors "
-     "devices processes atomic_files sampling"),
+     "lattice.prim lattice.supercell pytrees tables energies energy_changes change_tables pair_changes "
+     "correlation_vectors devices processes atomic_files sampling"),
     ("observables.py",         "",                          "sampling"),
     ("cluster_expansion.py",   "numpy pandas jax jaxtyping",
      "lattice cluster_space model_file build energies double_precision"),
@@ -85,8 +86,8 @@ TABLE = (
     ("oracle.py",              "numpy jax ase",
      "lattice build tables cluster_expansion double_precision energies io.structure_forms"),
     ("diffusion/*.py",         "numpy scipy ase jax jaxtyping h5py",
-     "lattice tables site_species blocks energies terms build cluster_expansion double_precision correlation_vectors "
-     "devices processes sampling io.structure_forms diffusion"),
+     "lattice pytrees tables site_species blocks energies terms build cluster_expansion double_precision "
+     "correlation_vectors devices processes sampling io.structure_forms diffusion"),
     ("calculator.py",          "ase",                       "cluster_expansion oracle"),
     # Optional: nothing imports it.
     ("torch.py",               "jax torch",                 "tables energies"),

@@ -5,13 +5,14 @@ import pathlib
 import warnings
 from typing import NamedTuple
 
-from jaxce.commands.run_averages import as_json, as_table, average, chains_of, lowest_energies, samples_to_drop
+from jaxce.commands.run_averages import as_json, as_table, average, lowest_energies, samples_to_drop
 from jaxce.commands.run_figures import write_figures
 from jaxce.commands.run_files import write_csv, write_datatree, write_json
 from jaxce.commands.run_inputs import Result, RunInputs, load_inputs, sample, stored_settings
 from jaxce.commands.run_verdict import warn_of_few_samples
 from jaxce.commands.screen import screen
 from jaxce.double_precision import double_precision
+from jaxce.sampling.tempering import chains_of
 
 
 class Outputs(NamedTuple):

@@ -9,6 +9,7 @@ import pandas as pd
 from ase.calculators.singlepoint import SinglePointCalculator
 from rich.table import Table
 
+from jaxce.cluster_expansion import ClusterExpansion
 from jaxce.commands.lattice_source import LatticeSource
 from jaxce.commands.run_files import write_csv
 from jaxce.commands.sample import Placed
@@ -44,7 +45,7 @@ def enumerate_structures(
     console.print(_counts(table))
     if source.expansion is not None:
         with console.status(f"{len(placed)} energies"):
-            table = _with_energies(table, source, placed)
+            table = _with_energies(table, source.expansion, placed)
         console.print(_ground_states(table))
     if out is not None:
         _write(out, table, placed)
@@ -86,9 +87,8 @@ def _formula(structure: Placed) -> str:
     return " ".join(f"{name}{labels.count(name)}" for name in names if name in labels)
 
 
-def _with_energies(table: pd.DataFrame, source: LatticeSource, placed: list[Placed]) -> pd.DataFrame:
-    assert source.expansion is not None
-    energies, _ = structure_energies(source.expansion, placed)
+def _with_energies(table: pd.DataFrame, expansion: ClusterExpansion, placed: list[Placed]) -> pd.DataFrame:
+    energies, _ = structure_energies(expansion, placed)
     per_prim = energies / table["prims"].to_numpy()
     hull = lower_hull(concentrations_of(placed)[0], per_prim)
     is_ground_state = np.isin(np.arange(len(table)), hull.vertices)

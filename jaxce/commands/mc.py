@@ -9,7 +9,7 @@ from collections.abc import Callable
 from rich.console import Console
 
 from jaxce.commands.model_files import read_model
-from jaxce.commands.run_averages import as_json, as_table, average, chains_of, lowest_energies, samples_to_drop
+from jaxce.commands.run_averages import as_json, as_table, average, lowest_energies, samples_to_drop
 from jaxce.commands.run_files import begin_folder, write_results, write_settings
 from jaxce.commands.run_inputs import Result, RunInputs, load_inputs, sample, stored_settings
 from jaxce.commands.run_settings import RunSettings
@@ -18,6 +18,7 @@ from jaxce.commands.screen import screen
 from jaxce.double_precision import double_precision
 from jaxce.processes import arrays_of_first, is_first
 from jaxce.sampling.run_folder import sweeps_done
+from jaxce.sampling.tempering import chains_of
 
 
 def run_mc(settings: RunSettings) -> str | None:

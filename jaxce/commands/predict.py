@@ -27,7 +27,7 @@ from jaxce.lattice.structures import Mapping, map_structure
 _MOST_LISTED = 30
 
 
-class Placed(NamedTuple):
+class Mapped(NamedTuple):
     """A structure that was read, and how it lies on the lattice."""
 
     frame: Frame
@@ -62,7 +62,7 @@ def predict(
     expansion, posterior = read_model(model), read_posterior_of(model)
     with console.status("reading and mapping structures"):
         found = [_placed(expansion, item, max_displacement) for item in read_structures(paths)]
-    placed = [item for item in found if isinstance(item, Placed)]
+    placed = [item for item in found if isinstance(item, Mapped)]
     failures = [item for item in found if isinstance(item, ReadFailure)]
     if not placed:
         reasons = "; ".join(f"{name}: {reason}" for name, reason in failures[:3]) or "the paths hold no structures"
@@ -106,17 +106,17 @@ def _check_out(out: pathlib.Path | None) -> None:
 
 def _placed(
     expansion: ClusterExpansion, item: Frame | ReadFailure, max_displacement: float | None
-) -> Placed | ReadFailure:
+) -> Mapped | ReadFailure:
     if isinstance(item, ReadFailure):
         return item
     try:
-        return Placed(item, map_structure(expansion.space.prim, item.atoms, max_displacement=max_displacement))
+        return Mapped(item, map_structure(expansion.space.prim, item.atoms, max_displacement=max_displacement))
     except ValueError as error:
         return ReadFailure(item.name, str(error))
 
 
 def prediction_table(
-    expansion: ClusterExpansion, posterior: Posterior | None, placed: Sequence[Placed], energy: str | None
+    expansion: ClusterExpansion, posterior: Posterior | None, placed: Sequence[Mapped], energy: str | None
 ) -> pd.DataFrame:
     """One row for each structure: energies, standard deviation, reference, how it lies on the lattice."""
     mappings = [item.mapping for item in placed]
@@ -199,7 +199,7 @@ def _errors(table: pd.DataFrame) -> str:
     return f"against {len(known)} reference energies: " + "; ".join(parts)
 
 
-def _write(out: pathlib.Path, table: pd.DataFrame, placed: Sequence[Placed], failures: Sequence[ReadFailure]) -> None:
+def _write(out: pathlib.Path, table: pd.DataFrame, placed: Sequence[Mapped], failures: Sequence[ReadFailure]) -> None:
     failed = pd.DataFrame(failures, columns=list(ReadFailure._fields))
     if out.suffix == ".csv":
         write_csv(out, pd.concat([table, failed], ignore_index=True))

@@ -14,14 +14,9 @@ from jaxce.commands.run_inputs import Result, RunInputs
 from jaxce.commands.run_settings import flat
 from jaxce.sampling.diagnostics import Estimate, mean, summarize
 from jaxce.sampling.results import MonteCarloResult
-from jaxce.sampling.tempering import TemperingResult
+from jaxce.sampling.tempering import TemperingResult, chains_of
 
 _STATISTICS = ["mean", "error", "sd", "ess", "r_hat"]
-
-
-def chains_of(result: Result) -> MonteCarloResult:
-    """The chains of a run; those of tempering are its rungs."""
-    return result.chains if isinstance(result, TemperingResult) else result
 
 
 def samples_to_drop(result: Result, drop: int | None) -> dict[int, int]:

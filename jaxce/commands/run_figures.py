@@ -7,9 +7,8 @@ from typing import Any
 
 from jaxce import plotting
 from jaxce.atomic_files import replacing
-from jaxce.commands.run_averages import chains_of
 from jaxce.commands.run_inputs import Result, RunInputs
-from jaxce.sampling.tempering import TemperingResult
+from jaxce.sampling.tempering import TemperingResult, chains_of
 
 _DOTS_PER_INCH = 150
 

@@ -11,13 +11,13 @@ import numpy as np
 import pandas as pd
 
 from jaxce.atomic_files import new_folder, replacing, write_text
-from jaxce.commands.run_averages import chains_of
 from jaxce.commands.run_inputs import Result, RunInputs
 from jaxce.commands.run_settings import RunSettings
 from jaxce.io.poscar import write_poscar
 from jaxce.lattice.structures import occupancy_to_ase
 from jaxce.lattice.trajectory import write_trajectory
 from jaxce.sampling.run_folder import sweeps_done
+from jaxce.sampling.tempering import chains_of
 
 
 def begin_folder(settings: RunSettings, expansion: Any) -> None:

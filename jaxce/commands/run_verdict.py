@@ -5,8 +5,9 @@ import warnings
 
 import pandas as pd
 
-from jaxce.commands.run_averages import chains_of, conditions_of
+from jaxce.commands.run_averages import conditions_of
 from jaxce.commands.run_inputs import Result, RunInputs
+from jaxce.sampling.tempering import chains_of
 
 # Averages with a larger R-hat, or of fewer effective samples, are warned of.
 _LARGEST_R_HAT, _FEWEST_SAMPLES = 1.05, 100

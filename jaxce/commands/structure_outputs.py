@@ -7,7 +7,7 @@ from typing import Any
 import ase.io
 import numpy as np
 
-from jaxce.atomic_files import replacing
+from jaxce.atomic_files import new_folder, replacing
 from jaxce.commands.structure_inputs import LABELS, is_poscar
 from jaxce.io.poscar import write_poscar
 from jaxce.lattice.prim import VACANCY
@@ -64,10 +64,18 @@ def write_structures(path: pathlib.Path, structures: Sequence[Any], *, lossy: bo
     elif kind == "poscar":
         write_poscar(path, structures[0], _vacancy(structures[0]))
     else:
-        path.mkdir(exist_ok=True)
-        digits = len(str(len(structures) - 1))
+        _write_folder(path, structures)
+
+
+def _write_folder(path: pathlib.Path, structures: Sequence[Any]) -> None:
+    if path.exists():
+        # It is empty.
+        path.rmdir()
+    digits = len(str(len(structures) - 1))
+    with new_folder(path) as temporary:
+        temporary.mkdir()
         for place, atoms in enumerate(structures):
-            write_poscar(path / f"{place:0{digits}d}.vasp", atoms, _vacancy(atoms))
+            write_poscar(temporary / f"{place:0{digits}d}.vasp", atoms, _vacancy(atoms))
 
 
 def _write_extxyz(path: pathlib.Path, structures: Sequence[Any]) -> None:

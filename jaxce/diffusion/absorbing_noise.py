@@ -20,10 +20,11 @@ from jaxce.diffusion.site_noise import (
     reverse_step,
 )
 from jaxce.lattice.supercell import Supercell
+from jaxce.pytrees import pytree
 from jaxce.tables import Hamiltonian, SiteSpecies
 
 
-@jax.tree_util.register_dataclass
+@pytree
 @dataclasses.dataclass(frozen=True, init=False)
 class AbsorbingNoise:
     """A touched site is masked: it takes one further code, `mask_code`, which all sites share.

@@ -39,6 +39,7 @@ from jaxce.diffusion.exact_composition import (
 from jaxce.diffusion.noise_times import count_times_log, kept, touched, touched_before, with_times
 from jaxce.diffusion.open_sites import at_least_single
 from jaxce.lattice.supercell import Supercell
+from jaxce.pytrees import pytree
 from jaxce.site_species import check_occupancy
 from jaxce.tables import Hamiltonian, SiteSpecies
 
@@ -55,7 +56,7 @@ class ShuffleState(NamedTuple):
     shuffled: Bool[Array, "*batch sites"]
 
 
-@jax.tree_util.register_dataclass
+@pytree
 @dataclasses.dataclass(frozen=True, init=False)
 class ShuffleNoise:
     """Noise at exact composition, whose state is an occupancy and a shuffle set.

@@ -16,6 +16,7 @@ from jaxtyping import Array, Float, Int, Num
 from jaxce.diffusion.exact_composition import exchanged_marginals, is_active, species_of, sublattice_sizes
 from jaxce.diffusion.noise_times import kept, touched, with_times
 from jaxce.lattice.supercell import Supercell
+from jaxce.pytrees import pytree
 from jaxce.site_species import check_occupancy
 from jaxce.tables import Hamiltonian, SiteSpecies
 
@@ -23,7 +24,7 @@ from jaxce.tables import Hamiltonian, SiteSpecies
 _LONGEST_BEYOND_MIXING = 25.0
 
 
-@jax.tree_util.register_dataclass
+@pytree
 @dataclasses.dataclass(frozen=True, init=False)
 class TranspositionNoise:
     """Random exchanges of two sites of a sublattice. There is no closed form for a whole occupancy, nor a posterior.

@@ -21,11 +21,12 @@ from jaxce.diffusion.site_noise import (
     uniform_codes,
 )
 from jaxce.lattice.supercell import Supercell
+from jaxce.pytrees import pytree
 from jaxce.site_species import is_allowed
 from jaxce.tables import Hamiltonian, SiteSpecies
 
 
-@jax.tree_util.register_dataclass
+@pytree
 @dataclasses.dataclass(frozen=True, init=False)
 class UniformNoise:
     """A touched site takes any of its species with equal probability, also the one that it had.

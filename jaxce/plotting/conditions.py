@@ -8,7 +8,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from jaxce.plotting.curves import Curve, chains_of, curves_of, points_of
+from jaxce.plotting.curves import Curve, checked_chains, curves_of, points_of
 from jaxce.plotting.style import GREY_LINE, MARKERS, colours
 from jaxce.sampling.diagnostics import Estimate, mean
 from jaxce.sampling.results import MonteCarloResult
@@ -37,7 +37,7 @@ def heat_capacity_plot(
     Raises:
         ValueError: if no estimate is left, or conditions cannot be told apart by temperature and chemical potential.
     """
-    chains = chains_of(result, drop)
+    chains = checked_chains(result, drop)
     estimates = {"": chains.heat_capacity(drop)}
     return _figure(chains, estimates, "heat capacity (kB per prim)", chemical_potential, against, title)
 
@@ -64,7 +64,7 @@ def composition_plot(
     Raises:
         ValueError: as `heat_capacity_plot`; or if there is no such species, or none varies.
     """
-    chains = chains_of(result, drop)
+    chains = checked_chains(result, drop)
     varies = np.ptp(chains.counts[:, drop:], axis=(0, 1)) > 0
     names = [name for name, does in zip(chains.species, varies, strict=True) if does] if species is None else species
     if not names or not set(names) <= set(chains.species):
@@ -100,7 +100,7 @@ def short_range_order_plot(
     Raises:
         ValueError: as `heat_capacity_plot`; or if there is no trace of the observable, or no such pair.
     """
-    chains = chains_of(result, drop)
+    chains = checked_chains(result, drop)
     values = chains.observables.get(observable)
     dims, labels = chains.labels.get(observable) or ((), {})
     if not isinstance(values, np.ndarray) or tuple(dims) != ("shell", "species_pair"):
@@ -144,7 +144,7 @@ def mean_plot(
     Raises:
         ValueError: as `heat_capacity_plot`; or if a trace has another shape than the energies.
     """
-    chains = chains_of(result, drop)
+    chains = checked_chains(result, drop)
     return _means_figure(chains, traces, drop, ylabel, chemical_potential, against, title)
 
 

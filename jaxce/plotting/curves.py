@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from jaxce.sampling.results import MonteCarloResult
-from jaxce.sampling.tempering import TemperingResult
+from jaxce.sampling.tempering import TemperingResult, chains_of
 
 _AXES = ("temperature", "chemical_potential")
 
@@ -41,9 +41,9 @@ class Curve(NamedTuple):
     conditions: np.ndarray
 
 
-def chains_of(result: MonteCarloResult | TemperingResult, drop: int) -> MonteCarloResult:
+def checked_chains(result: MonteCarloResult | TemperingResult, drop: int) -> MonteCarloResult:
     """The chains of a run, after a check that some samples are left."""
-    chains = result.chains if isinstance(result, TemperingResult) else result
+    chains = chains_of(result)
     num_samples = chains.energy.shape[1]
     if not 0 <= drop < num_samples:
         raise ValueError(

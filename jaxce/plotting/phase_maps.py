@@ -7,7 +7,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from jaxce.plotting.conditions import mean_by_condition
-from jaxce.plotting.curves import chains_of, points_of
+from jaxce.plotting.curves import checked_chains, points_of
 from jaxce.plotting.style import COLOUR_MAP, one_panel
 from jaxce.sampling.results import MonteCarloResult
 from jaxce.sampling.tempering import TemperingResult
@@ -38,7 +38,7 @@ def phase_map_plot(
         ValueError: if there is no such quantity, fewer than two temperatures or chemical potentials, two conditions at
             one point, or no estimate.
     """
-    chains = chains_of(result, drop)
+    chains = checked_chains(result, drop)
     points = points_of(chains, chemical_potential)
     potential = np.asarray(points.potential)
     mu, kelvin = np.unique(potential), np.unique(points.temperature)

@@ -7,7 +7,7 @@ import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from jaxce.plotting.curves import chains_of, condition_labels, points_of
+from jaxce.plotting.curves import checked_chains, condition_labels, points_of
 from jaxce.plotting.style import BLUE, ORANGE, colours, one_panel
 from jaxce.sampling.results import MonteCarloResult
 from jaxce.sampling.tempering import TemperingResult
@@ -36,7 +36,7 @@ def energy_trace_plot(
     Raises:
         ValueError: if `drop` leaves no sample.
     """
-    chains = chains_of(result, drop)
+    chains = checked_chains(result, drop)
     points = points_of(chains, chemical_potential)
     names = condition_labels(points)
     named = set(np.linspace(0, len(names) - 1, min(_MOST_NAMES, len(names))).round().astype(int).tolist())

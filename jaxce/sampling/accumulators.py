@@ -10,10 +10,11 @@ import typing
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int, Num
+
+from jaxce.pytrees import pytree
 
 
 class MomentsAccumulator(NamedTuple):
@@ -49,7 +50,7 @@ class MomentsResult(NamedTuple):
 
 
 @typing.no_type_check
-@jax.tree_util.register_dataclass
+@pytree
 @dataclasses.dataclass(frozen=True)
 class Moments:
     """The mean and the variance of an observable over the samples.
@@ -120,7 +121,7 @@ class HistogramResult(NamedTuple):
 
 
 @typing.no_type_check
-@jax.tree_util.register_dataclass
+@pytree
 @dataclasses.dataclass(frozen=True)
 class Histogram:
     """How often each value of an observable fell between the edges.

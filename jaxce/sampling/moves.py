@@ -17,6 +17,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int, UInt
 
 from jaxce.energy_changes import EnergyChanges, Substitution
+from jaxce.pytrees import pytree
 from jaxce.sampling.weights import Weight, log_weight_change
 
 
@@ -95,7 +96,7 @@ class Draws(NamedTuple):
 
 
 @typing.no_type_check
-@jax.tree_util.register_dataclass
+@pytree
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Substitutions:
     """Moves that give some sites, drawn at random among those with given species, other species.
@@ -267,7 +268,7 @@ def _written(array: Array, writes: Writes, is_accepted: Bool[Array, ""]) -> Arra
 
 
 @typing.no_type_check
-@jax.tree_util.register_dataclass
+@pytree
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Proposed:
     """Moves that a function of the user proposes.

@@ -18,6 +18,7 @@ from jaxtyping import Array, Float, Int
 
 from jaxce.correlation_vectors import correlations
 from jaxce.lattice.supercell import Supercell
+from jaxce.pytrees import pytree
 from jaxce.sampling.accumulators import Histogram, Moments
 from jaxce.tables import ClusterTables
 
@@ -44,7 +45,7 @@ class LabelledObservable:
 
 
 @typing.no_type_check
-@jax.tree_util.register_dataclass
+@pytree
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class SublatticeCompositions(LabelledObservable):
     """Fractions of the sites of each sublattice that hold each species: `[chains, sublattices, species]`.
@@ -92,7 +93,7 @@ def composition(supercell: Supercell) -> SublatticeCompositions:
 
 
 @typing.no_type_check
-@jax.tree_util.register_dataclass
+@pytree
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class SiteOccupancies(LabelledObservable):
     """Which species each site holds, as 0 and 1: `[chains, sites, species]`.
@@ -130,7 +131,7 @@ def site_occupancy(supercell: Supercell) -> SiteOccupancies:
 
 
 @typing.no_type_check
-@jax.tree_util.register_dataclass
+@pytree
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class CorrelationVectors(LabelledObservable):
     """Correlation vectors: `[chains, correlations]`.

@@ -13,6 +13,7 @@ from jaxtyping import Array, Float, Int
 
 from jaxce.lattice.prim import Prim, Sublattice
 from jaxce.lattice.supercell import Supercell
+from jaxce.pytrees import pytree
 from jaxce.sampling.observables import LabelledObservable, active_sublattices, checked_occupancies, code_counts
 
 # Distances (angstrom) that differ by less belong to one shell.
@@ -22,7 +23,7 @@ _BLOCK = 2**22
 
 
 @typing.no_type_check
-@jax.tree_util.register_dataclass
+@pytree
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class ShortRangeOrder(LabelledObservable):
     """Warren-Cowley parameters of one sublattice: `[chains, shells, species_pairs]`.
@@ -198,7 +199,7 @@ def _bonds_within(prim: Prim, sites: np.ndarray, cutoff: float) -> _Bonds:
 
 
 @typing.no_type_check
-@jax.tree_util.register_dataclass
+@pytree
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class LongRangeOrder(LabelledObservable):
     """Order of each sublattice with respect to a reference: `[chains, sublattices, 2]`.

@@ -14,6 +14,7 @@ from jaxtyping import Array, Float, Int
 
 from jaxce.lattice.prim import Prim
 from jaxce.lattice.supercell import Supercell
+from jaxce.pytrees import pytree
 from jaxce.sampling.observables import LabelledObservable, checked_occupancies
 
 # Numbers of waves along a supercell vector that differ from whole ones by less are rounded to them.
@@ -23,7 +24,7 @@ _BLOCK = 2**22
 
 
 @typing.no_type_check
-@jax.tree_util.register_dataclass
+@pytree
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class StructureFactor(LabelledObservable):
     """Scattered intensity per site at some wave vectors: `[chains, q]`.

@@ -134,6 +134,11 @@ class TemperingResult:
         return self._by_rung(values) if values.shape[:1] == self.chains.temperature.shape else values
 
 
+def chains_of(result: MonteCarloResult | TemperingResult) -> MonteCarloResult:
+    """The chains of a run; those of tempering are its rungs."""
+    return result.chains if isinstance(result, TemperingResult) else result
+
+
 def run_tempering(
     key: Any,
     hamiltonian: Hamiltonian,

@@ -18,22 +18,12 @@ T, S = 0.7, 0.3
 NOISES = {"uniform": UniformNoise(SMALL), "absorbing": AbsorbingNoise(SMALL)}
 both = pytest.mark.parametrize("name", list(NOISES))
 
-
-def compiled(method):
-    """A method of the noises, compiled once for each of them and shape; one by one operations would be, too.
-
-    Each noise has a function of its own: under jax 0.10.1 one for both once gave one noise the program of the other.
-    """
-    function_of = {
-        type(noise): jax.jit(lambda noise, *rest: getattr(noise, method)(*rest)) for noise in NOISES.values()
-    }
-    return lambda noise, *rest: function_of[type(noise)](noise, *rest)
-
-
-log_probability, site_marginals, posterior_logits = map(
-    compiled, ("log_probability", "site_marginals", "posterior_logits")
-)
-sample, reverse_step = map(compiled, ("sample", "reverse_step"))
+# Compiled once for each noise and shape; operations that run one by one would be compiled one by one.
+log_probability = jax.jit(lambda noise, *arguments: noise.log_probability(*arguments))
+site_marginals = jax.jit(lambda noise, *arguments: noise.site_marginals(*arguments))
+posterior_logits = jax.jit(lambda noise, *arguments: noise.posterior_logits(*arguments))
+sample = jax.jit(lambda noise, *arguments: noise.sample(*arguments))
+reverse_step = jax.jit(lambda noise, *arguments: noise.reverse_step(*arguments))
 
 
 def codes_of(name, site):
