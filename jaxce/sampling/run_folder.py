@@ -18,7 +18,6 @@ import h5py
 import jax
 import numpy as np
 
-from jaxce.atomic_files import replacing
 from jaxce.sampling.chains import Samples
 from jaxce.sampling.checkpoint_file import (
     COUNTS,
@@ -29,7 +28,7 @@ from jaxce.sampling.checkpoint_file import (
     write_checkpoint,
 )
 from jaxce.sampling.chunks import Done
-from jaxce.sampling.sample_file import allocate, check_sample_file, write_rows
+from jaxce.sampling.sample_file import check_sample_file, write_rows, write_sample_file
 
 SECONDS_BETWEEN_CHECKPOINTS = 5.0
 
@@ -135,7 +134,7 @@ class RunFolder:
             return
         columns = columns_of(samples)
         if self._written == 0:
-            self._replace_samples(columns)
+            write_sample_file(self._samples, columns, self._num_samples)
         else:
             write_rows(self._samples, columns, self._written)
         self._written += count
@@ -175,18 +174,12 @@ class RunFolder:
     def _checkpoint(self) -> pathlib.Path:
         return self.path / "checkpoint.npz"
 
-    def _replace_samples(self, columns: Mapping[str, np.ndarray]) -> None:
-        """A file with room for all samples, which begins with these."""
-        with replacing(self._samples) as temporary:
-            allocate(temporary, columns, self._num_samples)
-            write_rows(temporary, columns, 0)
-
     def _make_room(self) -> None:
         """Room for all samples, if the run was meant to be shorter when it began."""
         with h5py.File(self._samples, "r", locking=False) as file:
             if len(file["energy"]) >= self._num_samples:
                 return
-        self._replace_samples(columns_of(self.read_samples()))
+        write_sample_file(self._samples, columns_of(self.read_samples()), self._num_samples)
 
     def _check_identity(self, stored: Mapping[str, str], compared: Sequence[str]) -> None:
         differing = [name for name in compared if stored.get(name) != self._identity[name]]

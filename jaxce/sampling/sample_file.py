@@ -14,23 +14,27 @@ from typing import Any
 import h5py
 import numpy as np
 
+from jaxce.atomic_files import replacing
 
-def allocate(path: pathlib.Path, columns: Mapping[str, np.ndarray], num_samples: int) -> None:
-    """Make a file with room for all samples, on the disk from the start: a full disk shows now, not after days.
+
+def write_sample_file(path: pathlib.Path, columns: Mapping[str, np.ndarray], num_samples: int) -> None:
+    """Write a file with room for all samples, on the disk from the start: a full disk shows now, not after days.
 
     Args:
-        path: the file; what is there is lost.
-        columns: for each array its name, and some rows of it, whose number does not matter.
-        num_samples: rows of each array.
+        path: the file.
+        columns: for each array its name, and the rows with which it begins.
+        num_samples: rows of each array, when all are there.
     """
-    with h5py.File(path, "w") as file:
-        file.attrs["energy"] = "eV per supercell, without the constant of the Hamiltonian; [samples, chains]"
-        file.create_group("observables")
-        for name, values in columns.items():
-            _reserve(file, name, (num_samples, *values.shape[1:]), values.dtype)
-    if hasattr(os, "posix_fallocate"):
-        with path.open("rb+") as raw:
-            os.posix_fallocate(raw.fileno(), 0, os.fstat(raw.fileno()).st_size)
+    with replacing(path) as temporary:
+        with h5py.File(temporary, "w") as file:
+            file.attrs["energy"] = "eV per supercell, without the constant of the Hamiltonian; [samples, chains]"
+            file.create_group("observables")
+            for name, values in columns.items():
+                _reserve(file, name, (num_samples, *values.shape[1:]), values.dtype)
+        if hasattr(os, "posix_fallocate"):
+            with temporary.open("rb+") as raw:
+                os.posix_fallocate(raw.fileno(), 0, os.fstat(raw.fileno()).st_size)
+        write_rows(temporary, columns, 0)
 
 
 def _reserve(file: h5py.File, name: str, shape: tuple[int, ...], dtype: Any) -> None:
