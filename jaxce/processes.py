@@ -74,7 +74,7 @@ def arrays_of_first(read: Callable[[], Mapping[str, Any]]) -> dict[str, np.ndarr
     """What a function gives that the first process calls, on all.
 
     Raises:
-        ValueError: on all, if the function raises it, or an `OSError`.
+        ValueError: on all, if the function raises it, or an `OSError`. A process that is alone gets the `OSError`.
     """
     if not are_several():
         return dict(read())

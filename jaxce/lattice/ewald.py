@@ -11,14 +11,14 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
-import scipy.constants
 import scipy.special
 
 from jaxce.lattice.prim import VACANCY, Prim
 from jaxce.lattice.supercell import Supercell
 
-# e^2 / (4 pi epsilon_0), eV angstrom.
-COULOMB = 1e10 * scipy.constants.e / (4 * math.pi * scipy.constants.epsilon_0)
+# e^2 / (4 pi epsilon_0), eV angstrom, with the numbers of CODATA 2022. Those of `scipy.constants` change with its
+# version, and with them the tenth digit of every energy.
+COULOMB = 1e10 * 1.602176634e-19 / (4 * math.pi * 8.8541878188e-12)
 TERMS = ("total", "real", "reciprocal", "point")
 # Both sums are cut where their terms have fallen to 1e-12, as in pymatgen.
 _DECAY = math.sqrt(12 * math.log(10))

@@ -58,7 +58,7 @@ class RunFolder:
         self._num_samples = num_samples
         self._written = 0
         self._saved_at = time.monotonic()
-        self._lock = filelock.FileLock(self.path / "lock")
+        self._lock = filelock.FileLock(self.path / ".lock")
 
     def resume(self, start: Done) -> Done:
         """How far the run in this folder has come; `start` if it has not begun. From here to `close` it is locked."""
