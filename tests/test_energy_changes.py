@@ -75,7 +75,7 @@ def substitution(sites, old, new, *, is_reversed=False):
     return Substitution(*lists, lists[0], forward)
 
 
-@pytest.mark.parametrize("num_sites", [1, 2, 3])
+@pytest.mark.parametrize("num_sites", [1, pytest.param(2, marks=pytest.mark.slow), 3])
 @pytest.mark.parametrize("layout", ["mapped", "slots", "matrix"])
 @pytest.mark.parametrize("method", ["environment", "fields"])
 def test_changes_and_what_is_remembered_are_those_of_full_energies(case, method, layout, num_sites, monkeypatch):

@@ -87,7 +87,8 @@ def wrong_after_uniform_noise(state, t):
     return wrong_denoiser(state, t) + jnp.log(NOISES["uniform"].site_marginals(state, t))
 
 
-@pytest.mark.parametrize("name", list(NOISES))
+# Both kinds of noise, one of them in the slow tests.
+@pytest.mark.parametrize("name", [pytest.param("uniform", marks=pytest.mark.slow), "shuffle"])
 def test_boltzmann_samples_have_the_target_and_its_sum_whatever_the_denoiser(name):
     denoiser = wrong_after_uniform_noise if name == "uniform" else wrong_denoiser
     found = islands(boltzmann_sample, NOISES[name], denoiser, name == "shuffle", guide)

@@ -19,7 +19,10 @@ def samples():
     return jaxce.ExpansionSamples(SPACE, coefficients)
 
 
-@pytest.mark.parametrize("method", ["auto", "environment", "fields"])
+@pytest.mark.parametrize(
+    "method",
+    ["auto", pytest.param("environment", marks=pytest.mark.slow), pytest.param("fields", marks=pytest.mark.slow)],
+)
 def test_each_chain_goes_as_with_its_own_model_alone(samples, method):
     starts = np.repeat(random_occupancies(SUPERCELL, 1, 0), 4, axis=0)
     keywords = {"temperature": 8000.0, "num_sweeps": 30, "sample_every": 3, "method": method}

@@ -37,6 +37,7 @@ def small_cell(expansion):
     return mapping.supercell, jaxce.build_hamiltonian(expansion, mapping.supercell)
 
 
+@pytest.mark.slow
 def test_averages_of_sixteen_sites_are_the_exact_ones(small_cell, exact):
     """Semi-grand, with the chemical potential that makes pure copper and pure gold equally stable."""
     supercell, hamiltonian = small_cell
@@ -196,6 +197,7 @@ def _as_floats(occupancy):
     return occupancy.astype(float)
 
 
+@pytest.mark.slow
 def test_a_tuned_ladder_has_equal_exchange_rates(small_cell):
     supercell, hamiltonian = small_cell
     start = jaxce.random_occupancy(jax.random.key(0), supercell, {"Cu": 8, "Au": 8}, (32,))
