@@ -32,7 +32,8 @@ class Shell:
         if program == "cat":
             return pathlib.Path(arguments[0]).read_text(encoding="utf-8")
         if program == "ls":
-            return "\n".join(sorted(path.name for path in pathlib.Path(arguments[0]).iterdir()))
+            names = sorted(path.name for path in pathlib.Path(arguments[0]).iterdir())
+            return "\n".join(name for name in names if not name.startswith("."))
         if (program, *arguments) == ("echo", "$?"):
             return str(self.exit_code)
         assert (program, arguments[0]) == ("python", "-c"), f"this shell does not know {command!r}"

@@ -75,8 +75,18 @@ def substitution(sites, old, new, *, is_reversed=False):
     return Substitution(*lists, lists[0], forward)
 
 
-@pytest.mark.parametrize("num_sites", [1, pytest.param(2, marks=pytest.mark.slow), 3])
-@pytest.mark.parametrize("layout", ["mapped", "slots", "matrix"])
+# Each layout and each number of sites with every case; all pairs of them in the slow tests.
+FAST = {("mapped", 1), ("matrix", 2), ("slots", 3)}
+
+
+@pytest.mark.parametrize(
+    ("layout", "num_sites"),
+    [
+        pytest.param(layout, number, marks=[] if (layout, number) in FAST else [pytest.mark.slow])
+        for layout in ("mapped", "slots", "matrix")
+        for number in (1, 2, 3)
+    ],
+)
 @pytest.mark.parametrize("method", ["environment", "fields"])
 def test_changes_and_what_is_remembered_are_those_of_full_energies(case, method, layout, num_sites, monkeypatch):
     monkeypatch.setattr(change_tables, "_LARGEST_MATRIX", 512 if layout == "matrix" else 0)
