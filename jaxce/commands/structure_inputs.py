@@ -1,10 +1,9 @@
 """Structures that a command is given: files and folders of any format, in their order."""
 
+import numbers
 import pathlib
 import re
 from collections.abc import Iterator, Mapping, Sequence
-
-import numpy as np
 
 from jaxce.io.frames import Frame, ReadFailure
 from jaxce.io.poscar import read_poscar
@@ -66,4 +65,4 @@ def _is_disordered(frame: Frame) -> bool:
     if not isinstance(occupancy, Mapping):
         return False
     parts = [part for site in occupancy.values() for part in (site.values() if isinstance(site, Mapping) else [site])]
-    return any(abs(float(part) - 1) > 1e-3 for part in parts if np.isscalar(part))
+    return any(abs(float(part) - 1) > 1e-3 for part in parts if isinstance(part, numbers.Real))
