@@ -10,6 +10,7 @@ here depends on the order in which operations are listed:
 
 import dataclasses
 import itertools
+import math
 import numbers
 from collections.abc import Mapping
 
@@ -22,6 +23,8 @@ from jaxce.lattice.symmetry import SpaceGroup
 DISTANCE_TOLERANCE = 1e-5
 # Offsets are packed into one integer together with the site; this is their range.
 _OFFSET_RANGE = 2**10
+# Cells that are looked at for neighbours of a site: a usual prim and cutoff have thousands.
+_MOST_CELLS = 2**20
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -176,6 +179,13 @@ def _neighbours(prim: Prim, site: int, cutoff: float) -> np.ndarray:
     planes = np.linalg.norm(np.linalg.inv(prim.lattice), axis=0)
     spread = np.ptp(prim.frac_coords, axis=0)
     extent = np.ceil(reach * planes + spread).astype(int)
+    num_cells = math.prod((2 * extent + 1).tolist())
+    if num_cells > _MOST_CELLS:
+        raise ValueError(
+            f"{num_cells} cells of the lattice {prim.lattice.tolist()} may be within {cutoff:.4g} angstrom of a site, "
+            f"but at most {_MOST_CELLS} are looked at: give a smaller cutoff, or reduce the cell, as by "
+            "ase.build.niggli_reduce."
+        )
     cells = np.array(list(itertools.product(*(range(-n, n + 1) for n in extent))))
     active = prim.active_sites
     points = np.concatenate([np.repeat(active, len(cells))[:, None], np.tile(cells, (len(active), 1))], axis=1)

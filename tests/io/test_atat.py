@@ -268,6 +268,7 @@ def test_what_atat_cannot_say_is_refused(tmp_path):
         (FCC[: FCC.index("0 0 0")], "has no sites"),
         (FCC.replace("0.5 0.5 0\n", "0.5 0.5 1\n"), "span no volume"),
         (FCC.replace("90 90 90", "10 10 90"), "no cell has the lengths"),
+        (FCC.replace("90 90 90", "90 90 3.6e21"), "no cell has the lengths"),
         (FCC.replace("3.8 3.8 3.8", "nan 3.8 3.8"), "numbers are wanted where 'nan"),
         (FCC.replace("3.8 3.8 3.8", "1e999 3.8 3.8"), "too large"),
         (FCC.replace("Cu, Au,Vac", "Cu=0.5,Au=0.5"), "as rndstr.in has"),

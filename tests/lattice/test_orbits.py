@@ -207,3 +207,10 @@ def test_cutoffs_that_mean_nothing_are_refused(cutoffs, message):
 def test_a_cutoff_without_active_sites_is_refused():
     with pytest.raises(ValueError, match="admits no cluster"):
         orbits_of(Prim(FCC, [[0, 0, 0]], [["A"]]), {2: 9.0})
+
+
+def test_a_cell_with_too_many_neighbours_is_refused():
+    """A fuzzer's lattice, whose cells took minutes to look through."""
+    flat = Prim(np.array([[0, 0, 0.231], [2.1, 0, 2.1], [210, 2.1, 0]]), [[0, 0, 0]], [["Ca", "Mg"]])
+    with pytest.raises(ValueError, match="reduce the cell"):
+        orbits_of(flat, {2: 2.97})

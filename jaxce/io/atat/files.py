@@ -155,7 +155,8 @@ def _rows(path: str | os.PathLike[str], lines: Iterator[list[str]], count: int) 
 def _axes(path: str | os.PathLike[str], parameters: list[float]) -> np.ndarray:
     """Axes from three lengths and three angles: a along x, b in the xy plane."""
     a, b, c = np.cos(np.radians(parameters[3:]))
-    if min(parameters[:3]) <= 0 or 1 + 2 * a * b * c - a**2 - b**2 - c**2 <= 1e-12:
+    is_angle = all(0 < angle < 180 for angle in parameters[3:])
+    if min(parameters[:3]) <= 0 or not is_angle or 1 + 2 * a * b * c - a**2 - b**2 - c**2 <= 1e-12:
         raise ValueError(f"{path}: no cell has the lengths and angles {parameters}.")
     return cellpar_to_cell(parameters)
 
