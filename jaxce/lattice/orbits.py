@@ -24,7 +24,7 @@ DISTANCE_TOLERANCE = 1e-5
 # Offsets are packed into one integer together with the site; this is their range.
 _OFFSET_RANGE = 2**10
 # Cells that are looked at for neighbours of a site: a usual prim and cutoff have thousands.
-_MOST_CELLS = 2**20
+_MOST_CELLS = 2**17
 
 
 @dataclasses.dataclass(frozen=True, eq=False)

@@ -278,8 +278,8 @@ def test_what_atat_cannot_say_is_refused(tmp_path):
         (FCC.replace("0 0 0 Cu", "0 0 0 Cu,Au,Vac\n0.5 0.5 0.5 Cu").replace("0   0.5 0.5", "1 0 0"), "primitive cells"),
     ],
     ids=[
-        "empty", "row missing", "no sites", "flat", "angles", "nan", "overflow", "occupations", "comma", "no symbol",
-        "labels", "not primitive",
+        "empty", "row missing", "no sites", "flat", "angles", "wide angle", "nan", "overflow", "occupations", "comma",
+        "no symbol", "labels", "not primitive",
     ],
 )  # fmt: skip
 def test_lattices_that_are_none_are_refused(tmp_path, lattice, message):
