@@ -13,9 +13,9 @@ Dataclass = TypeVar("Dataclass")
 def pytree(cls: type[Dataclass]) -> type[Dataclass]:
     """Make trees of a dataclass's instances; fields with `metadata={"static": True}` are no arrays and are compared.
 
-    `jax.tree_util.register_dataclass` does not tell classes apart: from jax 0.8 on (0.12.0.1 is the last one tried)
-    the structures of two classes with equally many fields are equal to it, and where their hashes also meet, which
-    happens now and then, a compiled function runs the program of one class for the other. Structures of nodes that are
+    `jax.tree_util.register_dataclass` does not tell classes apart: in jax 0.10.1 and 0.12.0.1 (not in 0.7.0) the
+    structures of two classes with equally many fields are equal to it, and where their hashes also meet, which happens
+    now and then, a compiled function runs the program of one class for the other. Structures of nodes that are
     registered one by one, as here, have their class.
     """
     fields: Any = cls

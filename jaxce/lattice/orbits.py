@@ -24,7 +24,7 @@ DISTANCE_TOLERANCE = 1e-5
 # Offsets are packed into one integer together with the site; this is their range.
 _OFFSET_RANGE = 2**10
 # Cells that are looked at for neighbours of a site: a usual prim and cutoff have thousands.
-_MOST_CELLS = 2**17
+_MOST_CELLS = 2**18
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -178,15 +178,16 @@ def _neighbours(prim: Prim, site: int, cutoff: float) -> np.ndarray:
     # A sphere of radius r spans r / (distance between lattice planes) cells along each vector, plus the cell itself.
     planes = np.linalg.norm(np.linalg.inv(prim.lattice), axis=0)
     spread = np.ptp(prim.frac_coords, axis=0)
-    extent = np.ceil(reach * planes + spread).astype(int)
+    extent = np.ceil(reach * planes + spread)
+    # In floats, which do not overflow.
     num_cells = math.prod((2 * extent + 1).tolist())
     if num_cells > _MOST_CELLS:
         raise ValueError(
-            f"{num_cells} cells of the lattice {prim.lattice.tolist()} may be within {cutoff:.4g} angstrom of a site, "
-            f"but at most {_MOST_CELLS} are looked at: give a smaller cutoff, or reduce the cell, as by "
+            f"{num_cells:.3g} cells of the lattice {prim.lattice.tolist()} may be within {cutoff:.4g} angstrom of a "
+            f"site, but at most {_MOST_CELLS} are looked at: give a smaller cutoff, or reduce the cell, as by "
             "ase.build.niggli_reduce."
         )
-    cells = np.array(list(itertools.product(*(range(-n, n + 1) for n in extent))))
+    cells = np.array(list(itertools.product(*(range(-n, n + 1) for n in extent.astype(int)))))
     active = prim.active_sites
     points = np.concatenate([np.repeat(active, len(cells))[:, None], np.tile(cells, (len(active), 1))], axis=1)
     distances = np.linalg.norm(_positions(prim, points) - prim.frac_coords[site] @ prim.lattice, axis=-1)

@@ -130,8 +130,9 @@ def one_round(place: Place, kind: str, run: str, rng: random.Random, whole: dict
         print(said.decode(), flush=True)
         return counts + collections.Counter([f"FAULT: {kind} did not go on"])
     result = place.result(run)
-    differing = [name for name in whole if not np.array_equal(result.get(name), whole[name])]
-    leftovers = [path.name for path in (place.folder / run).glob(".*.*")]
+    names = sorted(whole.keys() | result.keys())
+    differing = [name for name in names if not np.array_equal(result.get(name), whole.get(name))]
+    leftovers = [path.name for path in (place.folder / run).glob(".*") if path.name != ".lock"]
     if differing or leftovers:
         print(f"{kind}: {differing} differ, {leftovers} are left", flush=True)
         return counts + collections.Counter([f"FAULT: {kind} has another result"])
