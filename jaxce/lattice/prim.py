@@ -12,6 +12,8 @@ VACANCY = "X"
 VACANCY_ALIASES = ("X", "Va", "VA", "Vac", "VAC", "vac", "VO", "V_O", "vacancy", "Vacancy")
 # Two sites closer than this (angstrom) are one site written twice.
 _SMALLEST_DISTANCE = 1e-2
+# With longer vectors (angstrom) rounding exceeds any tolerance, and spglib may look for symmetry without end.
+_LONGEST_VECTOR = 1e6
 
 
 class Sublattice(NamedTuple):
@@ -47,7 +49,8 @@ class Prim:
         symprec: distance (angstrom) within which atoms are equal for the symmetry search.
 
     Raises:
-        ValueError: if the lattice is singular, shapes disagree, two sites coincide, or species repeat.
+        ValueError: if the lattice is singular or longer than 1e6 angstrom, shapes disagree, two sites coincide, or
+            species repeat.
     """
 
     def __init__(
@@ -188,6 +191,11 @@ def _checked_lattice(lattice: Any) -> np.ndarray:
     array = np.array(lattice, dtype=float)
     if array.shape != (3, 3) or not np.all(np.isfinite(array)):
         raise ValueError(f"`lattice` must be a 3x3 array of finite numbers (rows are vectors), not {lattice!r}.")
+    if np.abs(array).max() > _LONGEST_VECTOR:
+        raise ValueError(
+            f"`lattice` is in angstrom and may have no number above {_LONGEST_VECTOR:g}, but is {array.tolist()}: "
+            "is the unit right?"
+        )
     if abs(np.linalg.det(array)) < 1e-6:
         raise ValueError(f"`lattice` must have three independent vectors, but its volume is 0: {array.tolist()}")
     array.setflags(write=False)

@@ -97,6 +97,7 @@ def test_ase_atoms_become_sites():
         ({"lattice": np.eye(2)}, "3x3 array"),
         ({"lattice": [[1, 0, 0], [0, np.nan, 0], [0, 0, 1]]}, "3x3 array of finite"),
         ({"lattice": [[1, 0, 0], [0, 1, 0], [1, 1, 0]]}, "three independent vectors"),
+        ({"lattice": [[1e21, 0, 0], [0, 1, 0], [0, 0, 1]]}, "is the unit right"),
         ({"frac_coords": [0, 0, 0]}, r"\[sites, 3\] array"),
         ({"frac_coords": np.zeros((0, 3)), "species": []}, r"\[sites, 3\] array"),
         ({"frac_coords": [[0, 0], [0.5, 0.5]]}, r"\[sites, 3\] array"),
