@@ -222,6 +222,13 @@ def test_a_bad_file_of_settings_is_said(tmp_path, text, message):
     assert message in outcome.stderr
 
 
+def test_a_run_that_is_going_on_is_not_made_longer(model, finished):
+    with run_folder.lock_folder(finished):
+        outcome = invoke("resume", finished, "--sweeps", 60)
+    assert (outcome.exit_code, "Another run is writing" in outcome.stderr) == (2, True)
+    assert stored_settings(finished).sweeps == 40
+
+
 def test_what_is_no_run_is_said(tmp_path):
     for command in ("resume", "analyze"):
         outcome = invoke(command, tmp_path)

@@ -17,7 +17,7 @@ from jaxce.commands.run_verdict import lack_of_precision, warn_of_few_samples
 from jaxce.commands.screen import screen
 from jaxce.double_precision import double_precision
 from jaxce.processes import arrays_of_first, is_first
-from jaxce.sampling.run_folder import sweeps_done
+from jaxce.sampling.run_folder import lock_folder, sweeps_done
 from jaxce.sampling.tempering import chains_of
 
 
@@ -49,8 +49,14 @@ def resume(folder: str | os.PathLike, sweeps: int | None = None) -> str | None:
         if sweeps < (sweeps_done(folder) or 0):
             raise ValueError(f"the run has done {sweeps_done(folder)} sweeps already, but `sweeps` is {sweeps}.")
         longer = dataclasses.replace(settings, sweeps=sweeps)
-        _by_first(lambda: write_settings(folder, longer))
+        _by_first(lambda: _change_settings(folder, longer))
     return _go_on(folder)
+
+
+def _change_settings(folder: pathlib.Path, settings: RunSettings) -> None:
+    # Not those of a run that is going on in another process.
+    with lock_folder(folder):
+        write_settings(folder, settings)
 
 
 def _by_first(action: Callable[[], None]) -> None:

@@ -58,11 +58,11 @@ class RunFolder:
         self._num_samples = num_samples
         self._written = 0
         self._saved_at = time.monotonic()
-        self._lock = filelock.FileLock(self.path / ".lock")
+        self._lock: filelock.BaseFileLock | None = None
 
     def resume(self, start: Done) -> Done:
         """How far the run in this folder has come; `start` if it has not begun. From here to `close` it is locked."""
-        self._acquire()
+        self._lock = lock_folder(self.path).lock
         # What a killed run was writing.
         for pattern in (".checkpoint.*.npz", ".samples.*.h5"):
             for leftover in self.path.glob(pattern):
@@ -74,21 +74,10 @@ class RunFolder:
             self._make_room()
         return done
 
-    def _acquire(self) -> None:
-        """Two runs that write to one folder would spoil each other's samples.
-
-        The lock goes with its process, however that ends; the empty file stays.
-        """
-        try:
-            self._lock.acquire(timeout=0)
-        except filelock.Timeout:
-            raise ValueError(
-                f"Another run is writing to {self.path}: wait for its end, or give another folder."
-            ) from None
-
     def close(self) -> None:
         """Let others write to the folder."""
-        self._lock.release()
+        if self._lock:
+            self._lock.release()
 
     def read(self, start: Done) -> Done:
         """How far the run in this folder has come, without a change to the folder: the run may be going on.
@@ -207,6 +196,20 @@ def samples_of(columns: Mapping[str, np.ndarray]) -> Samples:
     prefix = "observables/"
     traces = {name.removeprefix(prefix): values for name, values in columns.items() if name.startswith(prefix)}
     return Samples(columns["energy"], columns["counts"], traces)
+
+
+def lock_folder(path: str | os.PathLike) -> filelock.AcquireReturnProxy:
+    """A lock that is held, for `with`: two runs that write to one folder would spoil each other's samples.
+
+    It goes with its process, however that ends; the empty file stays.
+
+    Raises:
+        ValueError: if another run holds it.
+    """
+    try:
+        return filelock.FileLock(pathlib.Path(path) / ".lock").acquire(timeout=0)
+    except filelock.Timeout:
+        raise ValueError(f"Another run is writing to {path}: wait for its end, or give another folder.") from None
 
 
 def sweeps_done(path: str | os.PathLike) -> int | None:
