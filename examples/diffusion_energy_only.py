@@ -129,7 +129,7 @@ def main(width: int, num_steps: int, num_samples: int) -> None:
     for number, (kelvin, exact) in enumerate(EXACT.items()):
         beta = jnp.full(num_samples, 1000.0 / kelvin)
         occupancy, _, log_q = sample(weights, jax.random.key(number + 1), beta)
-        energies = np.asarray(jaxce.energy(hamiltonian, occupancy))
+        energies = np.asarray(jax.jit(jaxce.energy)(hamiltonian, occupancy))
         logs = diffusion.log_importance_weights(log_q, energies, kelvin)
         estimate, bound = diffusion.log_z_estimate(logs), diffusion.elbo(logs)
         size = diffusion.effective_sample_fraction(logs)

@@ -32,7 +32,7 @@ def main(short: bool = False) -> None:
     occupancy = jaxce.random_occupancy(jax.random.key(0), supercell, composition)
     energies, errors = result.predict([jaxce.occupancy_to_ase(supercell, occupancy)])
     hamiltonians = result.sample_posterior(jax.random.key(1), 4 if short else 50).hamiltonians(supercell)
-    drawn = jax.vmap(jaxce.energy, in_axes=(0, None))(hamiltonians, occupancy)
+    drawn = jax.jit(jax.vmap(jaxce.energy, in_axes=(0, None)))(hamiltonians, occupancy)
     # Estimators without a posterior give no errors.
     error = "unknown" if errors is None else f"{errors[0]:.3f}"
     print(f"\n{energies[0]:.3f} +- {error} eV (without noise {drawn.std():.3f} eV)")

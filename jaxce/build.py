@@ -7,6 +7,7 @@ number of sites.
 from collections.abc import Sequence
 from typing import Any, Protocol, runtime_checkable
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 
@@ -199,7 +200,7 @@ def float_type(dtype: Any) -> Any:
     dtype = jnp.dtype(jnp.result_type(float) if dtype is None else dtype)
     if not jnp.issubdtype(dtype, jnp.floating):
         raise ValueError(f"`dtype` must be a float type, such as jnp.float32, but is {dtype}.")
-    if dtype != jnp.zeros(0, dtype).dtype:
+    if dtype != jax.dtypes.canonicalize_dtype(dtype):
         raise ValueError(
             f"{dtype} needs jax.config.update('jax_enable_x64', True), set before the first array is made."
         )
@@ -215,7 +216,8 @@ def _check_same_prim(space: ClusterSpace, supercell: Supercell) -> None:
 
 
 def _index(array: np.ndarray) -> Any:
-    return jnp.asarray(np.ascontiguousarray(array), jnp.int32)
+    # Converted on the host: each shape that JAX converts is compiled.
+    return jnp.asarray(np.ascontiguousarray(array, dtype=np.int32))
 
 
 def correlation_products(space: ClusterSpace) -> list[_Products]:
@@ -277,7 +279,7 @@ def _site_values(site_functions: Sequence[np.ndarray], dtype: Any) -> Any:
     for site, table in enumerate(site_functions):
         values[site, : table.shape[1], : len(table) - 1] = table[1:].T
     is_integer = np.all(np.isin(values, (-1.0, 0.0, 1.0)))
-    return jnp.asarray(values, jnp.int8 if is_integer else dtype)
+    return jnp.asarray(values.astype(np.int8 if is_integer else dtype))
 
 
 def _seen_from_each_site(products: _Products) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:

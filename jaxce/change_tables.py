@@ -36,8 +36,8 @@ def _cluster_changes(term: ClusterTerm, *, has_fields: bool, is_mapped: bool) ->
     neighbours = np.asarray(term.neighbours)
     clusters = ClusterChanges(
         term=term,
-        neighbours=jnp.asarray(np.where(neighbours < 0, len(group), neighbours), jnp.int32),
-        table=jnp.asarray(table, jnp.int32),
+        neighbours=jnp.asarray(np.where(neighbours < 0, len(group), neighbours).astype(np.int32)),
+        table=jnp.asarray(table.astype(np.int32)),
         site_functions=jnp.asarray(site_functions, dtype),
         linear=contracted(term.linear),
         pair=contracted(term.pair),

@@ -4,6 +4,7 @@ import pathlib
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 import pandas as pd
@@ -69,7 +70,7 @@ class ClusterExpansion:
         mapping = map_structure(self.space.prim, atoms)
         with double_precision(True):
             hamiltonian = build_hamiltonian(self, mapping.supercell)
-            return float(energy(hamiltonian, jnp.asarray(mapping.occupancy)))
+            return float(jax.jit(energy)(hamiltonian, jnp.asarray(mapping.occupancy)))
 
     def without_orbits(self, indices: Iterable[int]) -> "ClusterExpansion":
         """The expansion without the orbits of these indices; the other coefficients stay as they are."""

@@ -40,7 +40,8 @@ def energy(
 ) -> Float[Array, "*batch"]:
     """Energy, eV per supercell.
 
-    Large batches are evaluated in blocks; give the whole batch rather than `vmap` over it.
+    Large batches are evaluated in blocks; give the whole batch rather than `vmap` over it. Like all functions of this
+    module it is meant for `jax.jit`, outside of which every call is compiled again.
 
     Args:
         hamiltonian: a Hamiltonian, or a padded `Batch` that brings its own occupancies.

@@ -55,7 +55,7 @@ class ExpansionSamples:
     def hamiltonians(self, supercell: Supercell, dtype: Any = None) -> Hamiltonian:
         """One Hamiltonian whose arrays have a leading axis of samples.
 
-        `jax.vmap(jaxce.energy, in_axes=(0, None))(hamiltonians, occupancy)` gives `[samples, ...]` energies.
+        `jax.jit(jax.vmap(jaxce.energy, in_axes=(0, None)))(hamiltonians, occupancy)` gives `[samples, ...]` energies.
 
         Args:
             supercell: a supercell of the prim.
@@ -65,6 +65,10 @@ class ExpansionSamples:
         terms = interaction_terms(self.interactions, supercell, dtype)
         expansions = [ClusterExpansion(self.space, coefficients) for coefficients in self.coefficients]
         built = [build_hamiltonian(expansion, supercell, dtype, pair_terms=terms) for expansion in expansions]
-        # What the host keeps in double precision stays there.
-        stack = lambda *leaves: np.stack(leaves) if isinstance(leaves[0], np.ndarray) else jnp.stack(leaves)
-        return jax.tree.map(stack, *built)
+        return jax.tree.map(_stacked, *built)
+
+
+def _stacked(*leaves: Any) -> Any:
+    # On the host, where it needs no compilation. What is kept there in double precision stays there.
+    stacked = np.stack(leaves)
+    return stacked if isinstance(leaves[0], np.ndarray) else jnp.asarray(stacked)

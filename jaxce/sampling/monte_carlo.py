@@ -156,7 +156,8 @@ def _resumed(setup: Setup, settings: Settings, keeper: Any) -> Done:
 def _start(setup: Setup) -> Progress:
     num_rungs = setup.num_rungs
     ladder = None if num_rungs is None else start_ladders(len(setup.occupancy) // num_rungs, num_rungs)
-    return start_progress(setup.plan.run, jnp.asarray(setup.occupancy), jnp.asarray(setup.counts, jnp.int32), ladder)
+    counts = jnp.asarray(np.asarray(setup.counts, dtype=np.int32))
+    return start_progress(setup.plan.run, jnp.asarray(setup.occupancy), counts, ladder)
 
 
 def _stored(setup: Setup, settings: Settings) -> tuple[MonteCarloResult, Ladder | None]:

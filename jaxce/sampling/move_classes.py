@@ -81,7 +81,7 @@ def _substitutions(sublattices: tuple[ActiveSublattice, ...], kinds: list[MoveKi
     longest = max(len(group.sites) for group in groups)
     padded = np.stack([np.append(g.sites, np.full(longest - len(g.sites), g.sites[0])) for g in groups])
     table = np.array(changes)
-    index = lambda array: jnp.asarray(np.asarray(array), jnp.int32)
+    index = lambda array: jnp.asarray(np.asarray(array, dtype=np.int32))
     return Substitutions(
         group_sites=index(padded),
         group_sizes=index([len(group.sites) for group in groups]),

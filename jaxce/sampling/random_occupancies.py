@@ -1,12 +1,13 @@
 """Random occupancies at exact composition."""
 
+import functools
 import math
 from collections.abc import Mapping
 from typing import Any
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Int
+from jaxtyping import Array, Float, Int
 from scipy.special import logsumexp
 
 from jaxce.lattice.supercell import Supercell
@@ -35,17 +36,30 @@ def random_occupancy(
     if not jax.dtypes.issubdtype(getattr(key, "dtype", None), jax.dtypes.prng_key):
         raise ValueError(f"`key` must be a random key, such as jax.random.key(0), but is {key!r}.")
     parsed = parse_composition(supercell, composition)
-    num_draws = math.prod(shape)
-    split_key, *sublattice_keys = jax.random.split(key, 1 + len(supercell.sublattices))
     # Only differences count; they keep their digits in float32 too.
-    weights = parsed.log_arrangements - parsed.log_arrangements.max()
-    splits = jax.random.categorical(split_key, jnp.asarray(weights), shape=(num_draws,))
-    occupancy = jnp.zeros((num_draws, supercell.num_sites), jnp.int8)
-    for index, (sublattice, sublattice_key) in enumerate(zip(supercell.sublattices, sublattice_keys, strict=True)):
-        codes = _ordered_codes(jnp.asarray(parsed.counts[:, index])[splits], len(sublattice.sites))
-        shuffled = jax.vmap(jax.random.permutation)(jax.random.split(sublattice_key, num_draws), codes)
-        occupancy = occupancy.at[:, sublattice.sites].set(shuffled)
-    return occupancy.reshape((*shape, supercell.num_sites))
+    log_weights = parsed.log_arrangements - parsed.log_arrangements.max()
+    sites = tuple(sublattice.sites for sublattice in supercell.sublattices)
+    drawn = _draw(key, log_weights, parsed.counts, sites, (math.prod(shape), supercell.num_sites))
+    return drawn.reshape((*shape, supercell.num_sites))
+
+
+@functools.partial(jax.jit, static_argnames="shape")
+def _draw(
+    key: Any,
+    log_weights: Float[Array, " splits"],
+    counts: Int[Array, "splits sublattices species"],
+    sites: tuple[Int[Array, " _"], ...],
+    shape: tuple[int, int],
+) -> Int[Array, "draws sites"]:
+    """A split of the species between the sublattices, and an arrangement on each."""
+    split_key, *sublattice_keys = jax.random.split(key, 1 + len(sites))
+    splits = jax.random.categorical(split_key, log_weights, shape=shape[:1])
+    occupancy = jnp.zeros(shape, jnp.int8)
+    for index, (members, sublattice_key) in enumerate(zip(sites, sublattice_keys, strict=True)):
+        codes = _ordered_codes(counts[:, index][splits], len(members))
+        shuffled = jax.vmap(jax.random.permutation)(jax.random.split(sublattice_key, shape[0]), codes)
+        occupancy = occupancy.at[:, members].set(shuffled)
+    return occupancy
 
 
 def log_probability(supercell: Supercell, composition: Mapping[str, Any]) -> float:
