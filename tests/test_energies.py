@@ -169,7 +169,7 @@ def test_new_coefficients_need_no_new_compilation():
 def test_energy_is_linear_in_the_weights_of_the_hamiltonian():
     _expansion, supercell, hamiltonian = _tiny_binary()
     probabilities = jnp.full((supercell.num_sites, 2), 0.5)
-    slope = jax.grad(lambda h: jaxce.relaxed_energy(h, probabilities), allow_int=True)(hamiltonian)
+    slope = jax.jit(jax.grad(lambda h: jaxce.relaxed_energy(h, probabilities), allow_int=True))(hamiltonian)
     term, term_slope = hamiltonian.terms[0], slope.terms[0]
     total = sum(
         jnp.sum(getattr(term, name) * getattr(term_slope, name)) for name in ("linear", "pair", "quadratic")

@@ -37,7 +37,7 @@ def test_samples_are_those_of_random_occupancy_with_their_energies(folder):
     np.testing.assert_array_equal([jaxce.occupancy_from_ase(supercell, atoms) for atoms in found], occupancies)
     energies = [atoms.get_potential_energy() for atoms in found]
     np.testing.assert_allclose(
-        energies, jaxce.energy(jaxce.build_hamiltonian(model, supercell), occupancies), atol=1e-9
+        energies, jax.jit(jaxce.energy)(jaxce.build_hamiltonian(model, supercell), occupancies), atol=1e-9
     )
 
 

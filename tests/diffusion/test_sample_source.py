@@ -86,7 +86,7 @@ def test_a_run_of_tempering_stores_occupancies_of_its_energies_by_rung(hamiltoni
     items = [source[index] for index in range(len(source))]
     energies = np.array([item["energy"] for item in items])
     occupancies = np.stack([item["occupancy"] for item in items])
-    np.testing.assert_allclose(energies, jaxce.energy(hamiltonian, occupancies), rtol=0, atol=1e-12)
+    np.testing.assert_allclose(energies, jax.jit(jaxce.energy)(hamiltonian, occupancies), rtol=0, atol=1e-12)
     np.testing.assert_allclose(energies.reshape(6, 2, 3), np.moveaxis(result.energy, 2, 0), rtol=0, atol=1e-12)
 
 

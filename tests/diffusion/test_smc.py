@@ -62,7 +62,7 @@ def test_partition_functions_and_means_are_exact(cell, sampler):
         level = PATH.index(kelvin)
         assert abs(result.log_z[level] - ROWS[kelvin]["lnZ"]) < 3 * result.log_z_error[level]
         assert result.log_z_error[level] < 0.08
-    energies = jaxce.energy(cell.hamiltonian, result.occupancy)
+    energies = jax.jit(jaxce.energy)(cell.hamiltonian, result.occupancy)
     np.testing.assert_allclose(result.energy, energies, atol=1e-9)
     gold = result.counts[..., result.species.index("Au")]
     np.testing.assert_array_equal(gold, np.sum(result.occupancy, axis=-1))

@@ -30,7 +30,7 @@ def data():
         hamiltonian = jaxce.build_hamiltonian(expansion, supercell)
         count = 24 if cell == [2, 2, 1] else 6
         occupancies = random_occupancies(supercell, count, seed)
-        energies += jaxce.energy(hamiltonian, jnp.asarray(occupancies)).tolist()
+        energies += jax.jit(jaxce.energy)(hamiltonian, jnp.asarray(occupancies)).tolist()
         structures += [jaxce.occupancy_to_ase(supercell, occupancy) for occupancy in occupancies]
     return expansion, structures, np.array(energies)
 

@@ -11,14 +11,21 @@ from scipy.stats import chisquare
 
 import jaxce
 
-NUM_CHAINS = 10_000
 KELVIN = 1200.0
 CUBE = 4.0 * np.eye(3)
 TWO = [[0, 0, 0], [0.5, 0.5, 0.5]]
 
 
+# The slow tests see smaller deviations.
+@pytest.fixture(params=[2500, pytest.param(10_000, marks=pytest.mark.slow)], autouse=True)
+def num_chains(request, monkeypatch):
+    monkeypatch.setattr(Crystal, "num_chains", request.param)
+
+
 class Crystal:
     """A small supercell with a random Hamiltonian, and all its states."""
+
+    num_chains = 2500
 
     def __init__(self, prim, cutoffs, transformation, scale=0.01):
         self.space = jaxce.ClusterSpace(prim, cutoffs)
@@ -29,7 +36,7 @@ class Crystal:
         numbers = prim.num_species[self.supercell.prim_sites]
         self.states = np.stack(np.unravel_index(np.arange(np.prod(numbers)), numbers), axis=1).astype(np.int8)
         self.names = np.array([[self.supercell.species[s][c] for s, c in enumerate(state)] for state in self.states])
-        self.log_boltzmann = -np.asarray(jaxce.energy(self.hamiltonian, self.states)) / (ase.units.kB * KELVIN)
+        self.log_boltzmann = -np.asarray(jax.jit(jaxce.energy)(self.hamiltonian, self.states)) / (ase.units.kB * KELVIN)
 
     def count(self, name, sites=slice(None)):
         """Number of sites with a species in every state."""
@@ -40,7 +47,7 @@ class Crystal:
 
     def run(self, start, ensemble, num_sweeps=40, seed=1, **keywords):
         """Final occupancies of independent chains from one start."""
-        occupancy = np.tile(np.asarray(start, dtype=np.int8), (NUM_CHAINS, 1))
+        occupancy = np.tile(np.asarray(start, dtype=np.int8), (self.num_chains, 1))
         return jaxce.run_monte_carlo(
             jax.random.key(seed),
             self.hamiltonian,
@@ -171,10 +178,10 @@ def test_four_species_with_a_charge_visit_all_compositions(manganate):
     compositions, inverse = np.unique(counts[net == 17], axis=0, return_inverse=True)
     assert len(compositions) == 11
     probabilities = np.exp(log_weights[net == 17] - np.logaddexp.reduce(log_weights))
-    expected = NUM_CHAINS * np.bincount(inverse.ravel(), probabilities)
+    expected = manganate.num_chains * np.bincount(inverse.ravel(), probabilities)
     final = np.stack([np.sum(np.asarray(result.occupancy) == code, axis=1) for code in range(4)], axis=1)
     found = np.array([np.sum(np.all(final == composition, axis=1)) for composition in compositions])
-    assert found.sum() == NUM_CHAINS
+    assert found.sum() == manganate.num_chains
     assert chisquare(found, expected).pvalue > 1e-3
 
 

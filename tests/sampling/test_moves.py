@@ -1,7 +1,6 @@
 """Single steps of chains: lists, counts, energies, and exact detailed balance of small crystals."""
 
 import itertools
-from typing import Any, NamedTuple
 
 import ase.units
 import chex
@@ -13,82 +12,15 @@ from jax.tree_util import Partial
 from scipy.stats import chisquare
 
 import jaxce
-from jaxce.energy_changes import energy_changes
 from jaxce.sampling import move_classes
-from jaxce.sampling.move_classes import Change, MoveKind, build_moves, changes_of_vector, swap
+from jaxce.sampling.move_classes import Change, MoveKind, swap
 from jaxce.sampling.moves import Draws, Proposed, State, settle
-from jaxce.sampling.sublattices import count_species, find_sublattices
+from jaxce.sampling.sublattices import count_species
 from jaxce.sampling.weights import Weight
+from move_kinds import built, flips, swaps
 
-CUBE = 4.0 * np.eye(3)
-FCC = np.array([[0, 2, 2], [2, 0, 2], [2, 2, 0.0]])
 KELVIN = 1200.0
 BETA = 1 / (ase.units.kB * KELVIN)
-
-
-class Crystal(NamedTuple):
-    supercell: Any
-    hamiltonian: Any
-    sublattices: Any
-    changes: Any
-
-    def state(self, occupancy):
-        occupancy = jnp.asarray(occupancy, jnp.int8)
-        counts = count_species(self.sublattices, np.asarray(occupancy)[None])[0]
-        memory = self.changes.start(occupancy, self.changes.fields(occupancy))
-        return State(occupancy, jnp.zeros(()), jnp.asarray(counts, jnp.int32), memory)
-
-    def random_state(self, seed):
-        numbers = self.supercell.prim.num_species[self.supercell.prim_sites]
-        return self.state(np.random.default_rng(seed).integers(0, numbers))
-
-
-def crystal_of(prim, cutoffs, transformation, scale=0.02):
-    space = jaxce.ClusterSpace(prim, cutoffs)
-    ecis = np.random.default_rng(0).normal(scale=scale, size=space.num_correlations)
-    supercell = jaxce.Supercell(prim, transformation)
-    hamiltonian = jaxce.build_hamiltonian(jaxce.ClusterExpansion(space, ecis * space.multiplicities), supercell)
-    changes = energy_changes(hamiltonian, "environment", is_mapped=True)
-    return Crystal(supercell, hamiltonian, find_sublattices(hamiltonian), changes)
-
-
-@pytest.fixture(scope="module")
-def alloy():
-    return crystal_of(jaxce.Prim(FCC, [[0, 0, 0]], [["Cu", "Au"]]), {2: 4.1, 3: 3.0}, 3)
-
-
-@pytest.fixture(scope="module")
-def quaternary():
-    """Two sublattices of four and three species, and inactive sites."""
-    sites = [[0, 0, 0], [0.5, 0.5, 0.5], [0.5, 0.5, 0]]
-    return crystal_of(jaxce.Prim(CUBE, sites, [["A", "B", "C", "D"], ["E", "F", "X"], ["O"]]), {2: 4.1}, [2, 2, 3])
-
-
-@pytest.fixture(scope="module")
-def oxide():
-    """A sublattice whose sites have two kinds of tables, eight of each, beside one of three species."""
-    lattice = np.array([[0, 2.1, 2.1], [2.1, 0, 2.1], [2.1, 2.1, 0]])
-    sites = [[0, 0, 0], [0.5, 0.5, 0.5], [0.25, 0.25, 0.25]]
-    return crystal_of(jaxce.Prim(lattice, sites, [["Ni", "Mg", "Co"], ["O", "X"], ["O", "X"]]), {2: 3.0}, 2)
-
-
-@pytest.fixture(scope="module")
-def tiny():
-    """Six sites: 2 of three species, 4 of two in two kinds, which meet their own images."""
-    lattice = np.array([[0, 2.1, 2.1], [2.1, 0, 2.1], [2.1, 2.1, 0]])
-    sites = [[0, 0, 0], [0.5, 0.5, 0.5], [0.25, 0.25, 0.25]]
-    prim = jaxce.Prim(lattice, sites, [["Ni", "Mg", "Co"], ["O", "X"], ["O", "X"]])
-    return crystal_of(prim, {2: 3.0}, [2, 1, 1], scale=0.01)
-
-
-def flips(sublattice, num_species):
-    pairs = itertools.combinations(range(num_species), 2)
-    return [MoveKind((Change(sublattice, a, b),), 1.0) for a, b in pairs]
-
-
-def swaps(sublattice, num_species):
-    return [MoveKind(swap(sublattice, a, b), 1.0) for a, b in itertools.combinations(range(num_species), 2)]
-
 
 # Two sites of one species and a third on another sublattice; and a chain a -> b -> c.
 VECTOR = MoveKind((Change(0, 0, 2), Change(1, 0, 1), Change(1, 0, 1)), 1.0)
@@ -104,18 +36,17 @@ CASES = {
 }
 
 
-def built(crystal, kinds, steps=500):
-    (move,) = build_moves(crystal.sublattices, kinds, steps)
-    return move
-
-
 def the_case(request):
     name, kinds = CASES[request.param]
     crystal = request.getfixturevalue(name)
     return crystal, built(crystal, kinds)
 
 
-@pytest.fixture(params=CASES)
+# The others in the slow tests.
+FAST = ("binary swaps", "quaternary swaps", "swaps between groups", "vectors in groups")
+
+
+@pytest.fixture(params=[pytest.param(name, marks=[] if name in FAST else [pytest.mark.slow]) for name in CASES])
 def case(request):
     return the_case(request)
 
@@ -176,9 +107,9 @@ def test_lists_counts_and_energies_are_right_after_every_step(case):
     assert 0.1 < is_accepted.mean() < 0.9
     occupancies = np.asarray(states.occupancy)
     np.testing.assert_array_equal(states.counts, count_species(crystal.sublattices, occupancies))
-    energies = jaxce.energy(crystal.hamiltonian, states.occupancy)
+    energies = jax.jit(jaxce.energy)(crystal.hamiltonian, states.occupancy)
     np.testing.assert_allclose(
-        states.energy, energies - jaxce.energy(crystal.hamiltonian, start.occupancy), rtol=0, atol=1e-10
+        states.energy, energies - jax.jit(jaxce.energy)(crystal.hamiltonian, start.occupancy), rtol=0, atol=1e-10
     )
     before = start.occupancy
     for index, occupancy in enumerate(occupancies):
@@ -357,7 +288,7 @@ def test_every_class_is_in_detailed_balance(tiny, monkeypatch, name, in_groups):
     matrices = transition_matrices(move, tiny, occupancies, weight)
 
     counts = count_species(tiny.sublattices, occupancies)
-    energies = np.asarray(jaxce.energy(tiny.hamiltonian, occupancies))
+    energies = np.asarray(jax.jit(jaxce.energy)(tiny.hamiltonian, occupancies))
     log_weights = -BETA * (energies - np.sum(potentials * counts, axis=(1, 2)))
     log_weights -= np.sum(np.abs(stiffness) * (counts - centre) ** 2, axis=(1, 2))
     weights = np.exp(log_weights - log_weights.max())
@@ -454,68 +385,9 @@ def test_a_proposal_that_cannot_be_is_refused(quaternary, sites, codes, is_possi
         np.testing.assert_array_equal(
             after.counts, count_species(quaternary.sublattices, np.asarray(after.occupancy)[None])[0]
         )
-        expected = jaxce.energy(quaternary.hamiltonian, after.occupancy) - jaxce.energy(
+        expected = jax.jit(jaxce.energy)(quaternary.hamiltonian, after.occupancy) - jax.jit(jaxce.energy)(
             quaternary.hamiltonian, state.occupancy
         )
         np.testing.assert_allclose(after.energy, expected, rtol=0, atol=1e-12)
     else:
         assert_same(after, state)
-
-
-# Classes of moves
-
-
-def test_every_kind_of_move_gets_a_step(quaternary):
-    kinds = [
-        MoveKind((Change(0, 0, 1),), 1e-6),
-        MoveKind(swap(0, 0, 1), 1.0),
-        MoveKind(swap(1, 0, 1), 3.0),
-        MoveKind((Change(0, 0, 1), Change(0, 0, 1), Change(1, 0, 1)), 1e-6),
-    ]
-    moves = build_moves(quaternary.sublattices, kinds, 24)
-    assert [move.group.shape[1] for move in moves] == [1, 2, 3]
-    assert [move.steps for move in moves] == [1, 24, 1]
-    np.testing.assert_allclose(moves[1].cumulative, [0.25, 1.0])
-
-
-def test_changes_of_a_vector_pair_what_goes_with_what_comes():
-    vector = np.array([[-2, 1, 1], [0, 0, 0], [1, -1, 0]])
-    assert changes_of_vector(vector) == (Change(0, 0, 1), Change(0, 0, 2), Change(2, 1, 0))
-
-
-def test_groups_share_tables_where_they_are_large_enough(alloy, oxide, tiny):
-    move = built(alloy, swaps(0, 2))
-    assert move.group_sizes.tolist() == [27]
-    assert move.like is not None
-    # Eight sites with each table: swaps within and between the groups, in proportion to their sizes.
-    move = built(oxide, swaps(1, 2))
-    assert move.group_sizes.tolist() == [8, 8]
-    assert sorted(map(tuple, np.asarray(move.group))) == [(0, 0), (0, 1), (1, 0), (1, 1)]
-    np.testing.assert_allclose(move.cumulative, [0.25, 0.5, 0.75, 1.0])
-    tables = find_sublattices(oxide.hamiltonian)[1]
-    of_site = dict(zip(tables.sites.tolist(), tables.tables.tolist(), strict=True))
-    for like, sites in zip(np.asarray(move.like), np.asarray(move.group_sites), strict=True):
-        assert {of_site[site] for site in sites.tolist()} == {of_site[int(like)]}
-    move = built(tiny, swaps(1, 2))
-    assert move.group_sizes.tolist() == [4]
-    assert move.like is None
-
-
-def test_groups_of_unlike_sizes_are_chosen_in_proportion(oxide, monkeypatch):
-    monkeypatch.setattr(move_classes, "_SMALLEST_GROUP", 1)
-    oxygen = oxide.sublattices[1]
-    frozen = oxygen.sites[oxygen.tables == oxygen.tables[0]][:4]
-    sublattices = find_sublattices(oxide.hamiltonian, frozen.tolist())
-    (move,) = build_moves(sublattices, flips(1, 2), 10)
-    assert sorted(move.group_sizes.tolist()) == [4, 8]
-    probabilities = np.diff(np.asarray(move.cumulative), prepend=0.0)
-    np.testing.assert_allclose(probabilities, np.asarray(move.group_sizes)[np.asarray(move.group[:, 0])] / 12)
-    for sites, size in zip(np.asarray(move.group_sites), np.asarray(move.group_sizes), strict=True):
-        assert not set(sites[:size].tolist()) & set(frozen.tolist())
-
-
-def test_too_many_classes_are_no_groups(oxide, monkeypatch):
-    monkeypatch.setattr(move_classes, "_MOST_CLASSES", 3)
-    move = built(oxide, swaps(1, 2))
-    assert move.group_sizes.tolist() == [16]
-    assert move.like is None

@@ -28,7 +28,7 @@ class Exact:
         states[:, ACTIVE] = (np.arange(256)[:, None] >> np.arange(8)) & 1
         numbers = states.sum(axis=1)
         chosen = np.full(256, True) if gold is None else numbers == gold
-        self.energies, self.numbers = np.asarray(jaxce.energy(hamiltonian, states))[chosen], numbers[chosen]
+        self.energies, self.numbers = np.asarray(jax.jit(jaxce.energy)(hamiltonian, states))[chosen], numbers[chosen]
         self.enthalpies = self.energies - mu * self.numbers
         self.thermal = ase.units.kB * kelvin
         weights = np.exp(-(self.enthalpies - self.enthalpies.min()) / self.thermal)

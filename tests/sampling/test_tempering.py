@@ -179,12 +179,12 @@ def test_chemical_potentials_are_exchanged_with_the_rungs(small_cell):
 def test_final_occupancies_and_observables_are_in_the_order_of_the_rungs(small_cell):
     supercell, hamiltonian = small_cell
     start = jaxce.random_occupancy(jax.random.key(0), supercell, {"Cu": 8, "Au": 8}, (3,))
-    energies = lambda occupancy: jaxce.energy(hamiltonian, occupancy)
+    energies = lambda occupancy: jax.jit(jaxce.energy)(hamiltonian, occupancy)
     result = jaxce.run_tempering(
         jax.random.key(1), hamiltonian, start, jaxce.SemiGrand(), temperatures=TEMPERATURES, num_sweeps=21,
         sample_every=3, observables={"occupancy": _as_floats, "moments": jaxce.Moments(energies)},
     )  # fmt: skip
-    final = jaxce.energy(hamiltonian, jnp.asarray(result.occupancy))
+    final = jax.jit(jaxce.energy)(hamiltonian, jnp.asarray(result.occupancy))
     np.testing.assert_allclose(result.energy[:, :, -1], final, atol=1e-12)
     np.testing.assert_array_equal(result.observables["occupancy"][:, :, -1], result.occupancy)
     np.testing.assert_allclose(result.observables["moments"].mean, result.energy.mean(axis=2), atol=1e-12)
