@@ -209,9 +209,10 @@ def _check_key(key: Any) -> None:
 def _are_chains_mapped(num_chains: int, num_sites: int) -> bool:
     """Whether chains take their steps together; if not, one after the other.
 
-    Many chains of a small cell share the cost of starting each operation, and their states fit into the cache. Older versions of JAX compile the loop over the steps of a chain to one function only if they are told to (jax 0.7
-    crashes if it is told). Else every operation of a step costs as much as for a few chains; but older versions also
-    copy the state of mapped chains in each step.
+    Many chains of a small cell share the cost of starting each operation, and their states fit into the cache. Older
+    versions of JAX compile the loop over the steps of a chain to one function only if they are told to (jax 0.7 crashes
+    if it is told). Else every operation of a step costs as much as for a few chains; but older versions also copy the
+    state of mapped chains in each step.
     """
     flag = "xla_cpu_small_while_loop_byte_threshold"
     if jax.default_backend() != "cpu":
