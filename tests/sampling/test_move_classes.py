@@ -5,7 +5,7 @@ import numpy as np
 from jaxce.sampling import move_classes
 from jaxce.sampling.move_classes import Change, MoveKind, build_moves, changes_of_vector, swap
 from jaxce.sampling.sublattices import find_sublattices
-from move_kinds import built, flips, swaps
+from move_crystals import built, flips, swaps
 
 
 def test_every_kind_of_move_gets_a_step(quaternary):

@@ -17,7 +17,7 @@ from jaxce.sampling.move_classes import Change, MoveKind, swap
 from jaxce.sampling.moves import Draws, Proposed, State, settle
 from jaxce.sampling.sublattices import count_species
 from jaxce.sampling.weights import Weight
-from move_kinds import built, flips, swaps
+from move_crystals import built, flips, swaps
 
 KELVIN = 1200.0
 BETA = 1 / (ase.units.kB * KELVIN)
