@@ -16,9 +16,14 @@ SLOW = "diffusion_perovskite.py"
     [pytest.param(path, marks=pytest.mark.slow) if path.name == SLOW else path for path in EXAMPLES],
     ids=lambda path: path.name,
 )
-def test_example_runs(path):
+def test_example_runs(path, tmp_path):
     outcome = subprocess.run(
-        [sys.executable, "-W", "error", path, "--short"], capture_output=True, text=True, timeout=300, check=False
+        [sys.executable, "-W", "error", path, "--short"],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
     )
     assert outcome.returncode == 0, outcome.stderr
     assert outcome.stdout.strip()
