@@ -1,5 +1,6 @@
-"""How jaxce grows with sites, clusters, chains, structures and cores; what needs its own process is run in one.
+"""How jaxce grows with sites, clusters, chains, structures and cores; whether chains of small cells should be mapped.
 
+What needs its own process is run in one.
 `python benchmarks/scaling.py NAME ARGUMENTS` prints one measurement as JSON; `run.py` calls it.
 """
 
@@ -10,6 +11,7 @@ import pathlib
 import subprocess
 import sys
 import time
+import unittest.mock
 
 import jax
 import numpy as np
@@ -17,25 +19,38 @@ from measure import LEAST_SWEEPS, Effort, Regime, best, run, time_chains, time_o
 from systems import Problem, all_systems
 
 import jaxce
+from jaxce.sampling import run_setup
 
 SIZES = ((2, 4, 4), (5, 5, 8), (8, 16, 10), (16, 32, 20), (50, 80, 50))
 CUTOFFS = ((5.01, 4.01), (6.01, 5.01), (8.01, 6.01), (10.01, 7.01))
 CHAINS = (1, 4, 16, 64, 256, 1024, 4096)
 STRUCTURES = (1, 10_000, 1_000_000)
+# Hot and cold, around the number of sites up to which chains are mapped.
+SMALL_CELLS = {"fcc": ((2, 2, 2), (2, 2, 4), (3, 3, 4), (4, 4, 4)), "perovskite": ((1, 2, 2), (2, 2, 2))}
+CHAINS_OF_SMALL_CELLS = (16, 64, 256)
 
 
 def measure_scaling(kelvins, is_quick):
     """Name -> rows. `kelvins` has the hot temperatures of "fcc" and "perovskite"."""
     sizes, cutoffs, chains, structures = SIZES, CUTOFFS, CHAINS, STRUCTURES
+    small_cells, chains_of_small_cells = SMALL_CELLS, CHAINS_OF_SMALL_CELLS
     steps, chains_on_cores = 600_000, 1024
     if is_quick:
         sizes, cutoffs, chains, structures = sizes[:2], cutoffs[:1], chains[1:3], structures[:1]
+        small_cells, chains_of_small_cells = {"fcc": SMALL_CELLS["fcc"][:1]}, CHAINS_OF_SMALL_CELLS[:1]
         steps, chains_on_cores = 20_000, 64
     kelvin = kelvins["perovskite"]
     return {
         "sites": [in_process("sites", size=size, kelvin=kelvin, steps=steps) for size in sizes],
         "clusters": [of_clusters(pair, kelvins["fcc"], steps) for pair in cutoffs],
         "chains": [of_chains(number, kelvin, steps) for number in chains],
+        "small cells": [
+            of_small_cell(name, size, number, kelvin, steps)
+            for name, cells in small_cells.items()
+            for size in cells
+            for number in chains_of_small_cells
+            for kelvin in (kelvins[name], kelvins[name] / 5)
+        ],
         "structures": [in_process("structures", count=count) for count in structures],
         "cores": [
             in_process("cores", {"JAX_NUM_CPU_DEVICES": str(cores)}, chains=chains_on_cores, kelvin=kelvin, steps=steps)
@@ -56,6 +71,19 @@ def of_clusters(cutoffs, kelvin, steps):
 def of_chains(chains, kelvin, steps):
     """So many chains of the perovskite."""
     return rate(Problem(all_systems()["perovskite"]), chains, kelvin, steps)
+
+
+def of_small_cell(name, size, chains, kelvin, steps):
+    """Swaps per second of chains that take their steps one after the other, and together."""
+    problem = Problem(dataclasses.replace(all_systems()[name], size=size))
+    rates = {}
+    for way, is_mapped in (("one after the other", False), ("together", True)):
+        with unittest.mock.patch.object(run_setup, "_are_chains_mapped", return_value=is_mapped):
+            row = rate(problem, chains, kelvin, steps)
+        rates[way] = row["swaps per second"]
+    ratio = rates["together"] / rates["one after the other"]
+    words = {"system": name, "sites": problem.supercell.num_sites, "chains": chains, "accepted": row["accepted"]}
+    return {**words, **rates, "ratio": ratio}
 
 
 def rate(problem, chains, kelvin, steps):

@@ -164,7 +164,7 @@ def test_methods_give_the_same_chains(monkeypatch, method, is_mapped):
 def test_chains_take_their_steps_together_in_small_cells_and_where_xla_does_not_make_one_function_of_them(monkeypatch):
     monkeypatch.setenv("XLA_FLAGS", "")
     monkeypatch.setattr(jax, "__version_info__", (0, 12, 0))
-    for chains, sites, expected in ((64, 160, False), (64, 64, True), (4, 64, False)):
+    for chains, sites, expected in ((64, 160, False), (16, 16, True), (64, 64, False), (4, 16, False)):
         assert run_setup._are_chains_mapped(chains, sites) == expected
     monkeypatch.setattr(jax, "__version_info__", (0, 10, 1))
     for chains, sites, expected in ((64, 160, True), (1, 160, False), (64, 2000, False)):

@@ -28,8 +28,9 @@ from jaxce.sampling.sublattices import ActiveSublattice, count_species, find_sub
 from jaxce.sampling.weights import Weight
 from jaxce.tables import Hamiltonian
 
-# Measured: from so many chains on, in cells of up to so many sites, they are one to five times faster together.
-_MANY_CHAINS, _FEW_SITES = 16, 64
+# Measured (benchmarks/scaling.py): so many chains are faster together in cells of up to so many sites, for every model
+# and temperature. In larger cells cold chains of models with many neighbours lose.
+_MANY_CHAINS, _FEW_SITES = 16, 16
 
 
 class Settings(NamedTuple):
