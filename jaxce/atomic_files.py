@@ -15,6 +15,7 @@ def replacing(path: str | os.PathLike) -> Generator[pathlib.Path]:
     A reader sees the old file or the new one, never a part; so does whoever comes after a crash.
     """
     path = pathlib.Path(path)
+    check_file_place(path)
     temporary = _beside(path)
     # Readable for whom the user's umask says, as any file.
     os.close(os.open(temporary, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666))
@@ -26,6 +27,20 @@ def replacing(path: str | os.PathLike) -> Generator[pathlib.Path]:
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise
+
+
+def check_file_place(path: str | os.PathLike) -> None:
+    """Refuse a place where no file can go; long work should ask before it begins.
+
+    Raises:
+        FileNotFoundError: if there is no such folder.
+        IsADirectoryError: if there is a folder of this name.
+    """
+    path = pathlib.Path(path)
+    if not path.parent.is_dir():
+        raise FileNotFoundError(f"there is no folder {path.parent} for {path.name}: make it, or give another name.")
+    if path.is_dir():
+        raise IsADirectoryError(f"{path} is a folder: give the name of a file.")
 
 
 @contextlib.contextmanager

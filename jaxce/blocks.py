@@ -32,6 +32,10 @@ def over_batch(function: Callable[..., Any], block: int | None, *arrays: tuple[A
 
 
 def _mapped(function: Callable[..., Any], block: int | None, size: int, arrays: list[Any]) -> Any:
+    if size == 0:
+        # Blocks of no structures have no size.
+        one = [jax.ShapeDtypeStruct((1, *array.shape[1:]), array.dtype) for array in arrays]
+        return jax.tree.map(lambda leaf: jnp.zeros((0, *leaf.shape[1:]), leaf.dtype), jax.eval_shape(function, *one))
     if block is None or size <= block:
         return function(*arrays)
     num_blocks = -(-size // block)

@@ -210,8 +210,8 @@ def float_type(dtype: Any) -> Any:
 def _check_same_prim(space: ClusterSpace, supercell: Supercell) -> None:
     if space.prim != supercell.prim:
         raise ValueError(
-            f"the supercell is one of {supercell.prim}, but the cluster space is defined on {space.prim}: "
-            "make the supercell from the space's own prim."
+            f"the supercell is one of {supercell.prim}, but the cluster space is defined on {space.prim}, or their "
+            "lattices or coordinates differ: make the supercell from the space's own prim."
         )
 
 

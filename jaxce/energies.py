@@ -20,7 +20,7 @@ from jaxce import (
 )
 from jaxce.blocks import over_batch
 from jaxce.site_species import check_occupancy, is_allowed, swapped_codes
-from jaxce.tables import Batch, Hamiltonian
+from jaxce.tables import Batch, Hamiltonian, check_hamiltonian
 from jaxce.terms import (
     Changes,
     term_couplings,
@@ -48,8 +48,8 @@ def energy(
         occupancy: species codes; left out with a `Batch`.
     """
     if isinstance(hamiltonian, Batch):
-        return jax.vmap(energy)(hamiltonian.hamiltonian, hamiltonian.occupancy)
-    check_occupancy(len(hamiltonian.species.kind), occupancy)
+        return jax.vmap(energy)(hamiltonian.hamiltonian, _own_occupancy(hamiltonian, occupancy))
+    _check(hamiltonian, occupancy)
     return over_batch(lambda o: _total(hamiltonian, term_energy, o), None, (occupancy, 1))
 
 
@@ -64,6 +64,7 @@ def relaxed_energy(
     """
     if isinstance(hamiltonian, Batch):
         return jax.vmap(relaxed_energy)(hamiltonian.hamiltonian, probabilities)
+    check_hamiltonian(hamiltonian)
     expected = (len(hamiltonian.species.kind), hamiltonian.species.labels.shape[-1])
     if jnp.shape(probabilities)[-2:] != expected:
         raise ValueError(
@@ -85,8 +86,8 @@ def substitution_energies(
         occupancy: species codes; left out with a `Batch`.
     """
     if isinstance(hamiltonian, Batch):
-        return jax.vmap(substitution_energies)(hamiltonian.hamiltonian, hamiltonian.occupancy)
-    check_occupancy(len(hamiltonian.species.kind), occupancy)
+        return jax.vmap(substitution_energies)(hamiltonian.hamiltonian, _own_occupancy(hamiltonian, occupancy))
+    _check(hamiltonian, occupancy)
 
     def of_block(occupancies):
         potentials = _added([term_potentials(term, occupancies) for term in hamiltonian.terms])
@@ -107,7 +108,7 @@ def swap_energy(
     Across sublattices species are matched by name; +inf where a site does not allow the other's. `i` and `j`
     broadcast with the batch.
     """
-    check_occupancy(len(hamiltonian.species.kind), occupancy)
+    _check(hamiltonian, occupancy)
 
     def of_one(occupancy, i, j):
         new_i, new_j, is_allowed = swapped_codes(hamiltonian.species, occupancy, i, j)
@@ -123,8 +124,10 @@ def all_swap_energies(
     hamiltonian: Hamiltonian, occupancy: Int[ArrayLike, "*batch sites"], sites: Int[ArrayLike, " chosen"]
 ) -> Float[Array, "*batch chosen chosen"]:
     """Energy change of every exchange among the given sites, eV: `swap_energy` at the cost of one field per site."""
-    check_occupancy(len(hamiltonian.species.kind), occupancy)
+    _check(hamiltonian, occupancy)
     sites = jnp.asarray(sites)
+    if sites.ndim != 1 or not jnp.issubdtype(sites.dtype, jnp.integer):
+        raise ValueError(f"`sites` must be [n] site numbers, but has shape {sites.shape} and dtype {sites.dtype}.")
 
     def of_one(occupancy):
         potentials = jax.vmap(lambda site: _site_potentials(hamiltonian, occupancy, site))(sites)
@@ -145,6 +148,20 @@ def all_swap_energies(
     return over_batch(jax.vmap(of_one), 8, (occupancy, 1))
 
 
+def _check(hamiltonian: Any, occupancy: Any) -> None:
+    check_hamiltonian(hamiltonian)
+    check_occupancy(len(hamiltonian.species.kind), occupancy)
+
+
+def _own_occupancy(batch: Batch, occupancy: Any) -> Int[Array, "structures sites"]:
+    if occupancy is not None:
+        raise ValueError(
+            "a Batch brings its own occupancies, so `occupancy` must be left out; "
+            "batch.replace(occupancy=...) puts others in."
+        )
+    return batch.occupancy
+
+
 def _total(hamiltonian: Hamiltonian, of_term: Any, argument: Any) -> Float[Array, " batch"]:
     total = _added([of_term(term, argument) for term in hamiltonian.terms])
     return total + jnp.asarray(hamiltonian.constant, total.dtype)
@@ -152,7 +169,7 @@ def _total(hamiltonian: Hamiltonian, of_term: Any, argument: Any) -> Float[Array
 
 def relative_energy(hamiltonian: Hamiltonian, occupancy: Int[ArrayLike, "*batch sites"]) -> Float[Array, "*batch"]:
     """`energy` without the Hamiltonian's constant, which would cost digits in float32."""
-    check_occupancy(len(hamiltonian.species.kind), occupancy)
+    _check(hamiltonian, occupancy)
     return over_batch(lambda o: _added([term_energy(term, o) for term in hamiltonian.terms]), None, (occupancy, 1))
 
 

@@ -10,6 +10,10 @@ from jaxce.tables import SiteSpecies
 
 def check_occupancy(num_sites: int, occupancy: Any) -> None:
     """Raise `ValueError` unless `occupancy` has integers `[..., sites]`; shapes are known also while tracing."""
+    if not hasattr(occupancy, "dtype"):
+        raise ValueError(
+            f"`occupancy` must be an array of species codes, [..., {num_sites}], but is {type(occupancy).__name__}."
+        )
     shape, dtype = jnp.shape(occupancy), jnp.result_type(occupancy)
     if not shape or shape[-1] != num_sites or not jnp.issubdtype(dtype, jnp.integer):
         raise ValueError(

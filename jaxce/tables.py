@@ -259,6 +259,14 @@ class Hamiltonian:
         return jax.tree.map(lambda leaf: leaf[index], self)
 
 
+def check_hamiltonian(value: Any) -> None:
+    """Raise `ValueError` for anything else, such as an expansion that was not built for a supercell."""
+    if not isinstance(value, Hamiltonian):
+        raise ValueError(
+            f"a Hamiltonian is wanted, such as build_hamiltonian(expansion, supercell), not {type(value).__name__}."
+        )
+
+
 @typing.no_type_check
 @pytree
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -77,3 +77,11 @@ def test_the_users_umask_says_who_may_read(tmp_path):
             os.umask(before)
         modes.append(stat.S_IMODE((tmp_path / "a").stat().st_mode))
     assert modes == [0o600, 0o644]
+
+
+def test_a_place_where_no_file_can_go_is_named(tmp_path):
+    with pytest.raises(FileNotFoundError, match=r"there is no folder .*none for model\.json: make it"):
+        write_text(tmp_path / "none" / "model.json", "new")
+    with pytest.raises(IsADirectoryError, match="is a folder: give the name of a file"):
+        write_text(tmp_path, "new")
+    assert list(tmp_path.iterdir()) == []

@@ -51,7 +51,7 @@ def failing():
     ("how", "code", "shown"),
     [
         ("value", 2, "error: give more.\n"),
-        ("missing", 2, "error: [Errno 2] No such file: 'a.vasp'\n"),
+        ("missing", 2, "error: a.vasp: No such file\n"),
         ("disk", 1, "No space left on device. Repeat the command with --debug"),
         ("bug", 1, "error: KeyError: 'x'. Repeat"),
         ("interrupted", 130, "error: interrupted.\n"),

@@ -1,5 +1,7 @@
 """Energies and differences against slow loops, on cells small enough that clusters meet their own images."""
 
+import inspect
+
 import chex
 import jax
 import jax.numpy as jnp
@@ -8,6 +10,8 @@ import pytest
 
 import jaxce
 from helpers import random_occupancies, slow_correlations, slow_energy, substituted
+from jaxce.site_species import check_occupancy
+from jaxce.tables import check_hamiltonian
 
 QUATERNARY = jaxce.Prim(
     np.array([[0, 2, 2], [2, 0, 2], [2, 2, 0.0]]), [[0, 0, 0]], [["Cu", "Ni", "Pd", "Ag"]], sublattice_names=["M"]
@@ -252,6 +256,36 @@ def test_wrong_shapes_are_refused_before_anything_is_compiled():
             jax.jit(function)(first, short)
     with pytest.raises(ValueError, match=r"\[..., 8, 2\]"):
         jaxce.relaxed_energy(hamiltonian, one_hot[:3])
+
+
+@pytest.mark.parametrize("leading", [(0,), (2, 0)])
+def test_a_batch_may_be_empty(leading):
+    expansion, supercell, hamiltonian = _tiny_binary()
+    tables = jaxce.build_tables(expansion.space, supercell)
+    none = np.zeros((*leading, 8), dtype=np.int8)
+    functions = len(expansion.coefficients)
+    assert jaxce.energy(hamiltonian, none).shape == leading
+    assert jaxce.substitution_energies(hamiltonian, none).shape == (*leading, 8, 2)
+    assert jaxce.swap_energy(hamiltonian, none, 0, 1).shape == leading
+    assert jaxce.all_swap_energies(hamiltonian, none, np.arange(3)).shape == (*leading, 3, 3)
+    assert jaxce.relaxed_energy(hamiltonian, np.zeros((*leading, 8, 2))).shape == leading
+    assert jaxce.correlations(tables, none).shape == (*leading, functions)
+    assert jaxce.swap_correlations(tables, none, 0, 1).shape == (*leading, functions)
+
+
+# The tests check types too, and would refuse some of these first.
+def test_what_is_no_model_no_occupancy_or_no_list_of_sites_is_refused():
+    expansion, _, hamiltonian = _tiny_binary()
+    occupancy = np.zeros(8, dtype=np.int8)
+    all_swaps = inspect.unwrap(jaxce.all_swap_energies)
+    for call, message in (
+        (lambda: jaxce.energy(hamiltonian), "array of species codes, .* but is NoneType"),
+        (lambda: check_occupancy(8, [0] * 8), "but is list"),
+        (lambda: check_hamiltonian(expansion), "build_hamiltonian.*not ClusterExpansion"),
+        (lambda: all_swaps(hamiltonian, occupancy, 3), r"\[n\] site numbers, but has shape \(\)"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            call()
 
 
 def test_gradients_work_under_vmap_and_twice():

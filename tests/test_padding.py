@@ -107,6 +107,12 @@ def test_new_occupancies_need_no_new_compilation(structures):
     assert replaced.hamiltonian is batch.hamiltonian
 
 
+def test_a_batch_refuses_occupancies_beside_its_own(batch):
+    for function in (jaxce.energy, jaxce.substitution_energies):
+        with pytest.raises(ValueError, match=r"batch\.replace\(occupancy="):
+            function(batch, np.zeros_like(batch.occupancy))
+
+
 def test_batches_padded_alike_share_compiled_code(structures):
     traced = jax.jit(chex.assert_max_traces(jaxce.energy, n=1))
     one, other = (jaxce.pad_batch(pairs, pad_to=32) for pairs in (structures[:3], structures[1:]))

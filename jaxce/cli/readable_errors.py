@@ -38,7 +38,7 @@ class ReadableErrors(TyperGroup):
             try:
                 return super().invoke(ctx)
             except _USER_ERRORS as error:
-                self._stop(error, BAD_INPUT, str(error))
+                self._stop(error, BAD_INPUT, _in_words(error))
             except KeyboardInterrupt as error:
                 self._stop(error, INTERRUPTED, str(error) or "interrupted.")
             except (
@@ -58,6 +58,13 @@ class ReadableErrors(TyperGroup):
             raise error
         show("error", message, "bold red")
         raise typer.Exit(code) from error
+
+
+def _in_words(error: Exception) -> str:
+    """The message; of errors of the operating system what is wrong with which file, not the number."""
+    if isinstance(error, OSError) and error.strerror and error.filename:
+        return f"{error.filename}: {error.strerror}"
+    return str(error)
 
 
 def show(title: str, message: str, style: str) -> None:

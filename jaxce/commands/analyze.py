@@ -5,6 +5,7 @@ import pathlib
 import warnings
 from typing import NamedTuple
 
+from jaxce.atomic_files import check_file_place
 from jaxce.commands.run_averages import as_json, as_table, average, lowest_energies, samples_to_drop
 from jaxce.commands.run_figures import write_figures
 from jaxce.commands.run_files import write_csv, write_datatree, write_json
@@ -44,6 +45,9 @@ def analyze(folder: str | os.PathLike, drop: int | None, outputs: Outputs) -> No
     Raises:
         ValueError: if the folder holds no samples of a run, or `drop` leaves none of them.
     """
+    for path in (outputs.csv, outputs.json, outputs.netcdf):
+        if path:
+            check_file_place(path)
     console = screen()
     inputs, result = read_run(folder)
     chains = chains_of(result)
@@ -61,12 +65,13 @@ def analyze(folder: str | os.PathLike, drop: int | None, outputs: Outputs) -> No
         write_csv(outputs.csv, averages)
     if outputs.json:
         write_json(outputs.json, as_json(inputs, result, table))
-    for path, form in ((outputs.netcdf, "netcdf"), (outputs.zarr, "zarr")):
-        if path:
-            write_datatree(path, result.to_datatree(), form)
     if outputs.plots:
         for path in write_figures(inputs, result, max(drops.values())):
             console.print(f"wrote {path}", markup=False)
+    # Last: they need packages that may be missing.
+    for path, form in ((outputs.netcdf, "netcdf"), (outputs.zarr, "zarr")):
+        if path:
+            write_datatree(path, result.to_datatree(), form)
 
 
 def read_run(folder: str | os.PathLike) -> tuple[RunInputs, Result]:

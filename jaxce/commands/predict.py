@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 from rich.console import Console
 
-from jaxce.atomic_files import replacing
+from jaxce.atomic_files import check_file_place, replacing
 from jaxce.cluster_expansion import ClusterExpansion
 from jaxce.commands.fit import POSTERIOR
 from jaxce.commands.model_files import read_model
@@ -102,6 +102,8 @@ def read_posterior_of(model: pathlib.Path) -> Posterior | None:
 def _check_out(out: pathlib.Path | None) -> None:
     if out is not None and out.suffix not in (".csv", ".json", ".extxyz", ".xyz"):
         raise ValueError(f"--out must end in .csv, .json or .extxyz, but is {out}.")
+    if out is not None:
+        check_file_place(out)
 
 
 def _placed(

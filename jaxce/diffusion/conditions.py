@@ -49,5 +49,10 @@ def _by_label(species: SiteSpecies, chemical_potentials: ChemicalPotentials) -> 
                     f"species are {list(species.names[:-1])} and the sublattices {list(named)}."
                 )
             for sublattice in sublattices:
+                if canonical_name(name) in named[sublattice]:
+                    raise ValueError(
+                        f"a chemical potential of {name} on sublattice {sublattice} is given twice: "
+                        f"{dict(chemical_potentials)}."
+                    )
                 named[sublattice][canonical_name(name)] = mu
     return [[named.get(row, {}).get(name, 0.0) for name in species.names] for row in species.sublattice_names]

@@ -97,8 +97,12 @@ class GroundStates:
             "tolerance_eV_per_prim": self.tolerance,
         }
 
-    def summary(self) -> str:
-        """What is kept, missed and invented, and the errors, meV per prim."""
+    def summary(self, names: Sequence[str] | None = None) -> str:
+        """What is kept, missed and invented, and the errors, meV per prim.
+
+        Args:
+            names: `[structures]` what structures are called; without it, their numbers are given.
+        """
         lines = [
             f"{len(self.reference.vertices)} reference ground states among {len(self.reference.energies_above_hull)} "
             f"structures, {self.reference.num_dimensions} independent composition variables: {len(self.kept)} kept, "
@@ -111,14 +115,15 @@ class GroundStates:
             ("RMSE of energies above hull", self.above_hull_rmse),
         ):
             lines.append(f"{name:32}{1e3 * error:12.3f}")
-        lines += _listed("missed", self.missed, self.missed_by, "the predicted hull")
-        lines += _listed("invented", self.invented, self.invented_by, "the reference hull")
+        named = names or [f"structure {index}" for index in range(len(self.reference.energies_above_hull))]
+        lines += _listed("missed", named, self.missed, self.missed_by, "the predicted hull")
+        lines += _listed("invented", named, self.invented, self.invented_by, "the reference hull")
         return "\n".join(lines)
 
 
-def _listed(kind: str, structures: np.ndarray, energies: np.ndarray, hull: str) -> list[str]:
+def _listed(kind: str, names: Sequence[str], structures: np.ndarray, energies: np.ndarray, hull: str) -> list[str]:
     shown = zip(structures[:_MOST_LISTED].tolist(), energies.tolist(), strict=False)
-    lines = [f"{kind}: structure {index}, {1e3 * energy:.3f} meV/prim above {hull}" for index, energy in shown]
+    lines = [f"{kind}: {names[index]}, {1e3 * energy:.3f} meV/prim above {hull}" for index, energy in shown]
     if len(structures) > _MOST_LISTED:
         lines.append(f"{kind}: {len(structures) - _MOST_LISTED} more, nearer to the hull")
     return lines
@@ -184,7 +189,11 @@ def lower_hull(concentrations: Any, energies: Any) -> Hull:
 
 
 def ground_state_check(
-    concentrations: Any, reference_energies: Any, predicted_energies: Any, tolerance: float | int = 1e-6
+    concentrations: Any,
+    reference_energies: Any,
+    predicted_energies: Any,
+    tolerance: float | int = 1e-6,
+    classes: Any = None,
 ) -> GroundStates:
     """Which ground states of the data a model keeps, misses and invents.
 
@@ -197,6 +206,9 @@ def ground_state_check(
         reference_energies: `[structures]` eV per prim.
         predicted_energies: `[structures]` eV per prim.
         tolerance: structures that are no further above a hull count as on it, eV per prim.
+        classes: `[structures]` equal for equivalent structures, such as `TrainingSet.equivalence_classes`: of those
+            that the model invents, each class counts once, by its lowest reference energy. Otherwise copies of a
+            ground state whose reference energies scatter count as invented. None if all differ.
 
     Raises:
         ValueError: as `lower_hull`, or if `tolerance` is negative.
@@ -212,6 +224,8 @@ def ground_state_check(
     missed, missed_by = _above(predicted, reference.vertices, tolerance)
     # Not the corners only: the model may give several structures of one composition the same energy.
     on_predicted = np.flatnonzero(predicted.energies_above_hull <= tolerance)
+    if classes is not None:
+        on_predicted = _lowest_of_each(np.asarray(classes), np.asarray(reference_energies), on_predicted)
     invented, invented_by = _above(reference, on_predicted, tolerance)
     return GroundStates(
         reference=reference,
@@ -226,6 +240,13 @@ def ground_state_check(
         above_hull_rmse=_root_mean_square(above_errors),
         tolerance=float(tolerance),
     )
+
+
+def _lowest_of_each(classes: np.ndarray, energies: np.ndarray, chosen: np.ndarray) -> np.ndarray:
+    """Those of `chosen` that are the lowest of all structures of their class; ascending."""
+    by_energy = np.argsort(energies, kind="stable")
+    _, first = np.unique(classes[by_energy], return_index=True)
+    return np.intersect1d(chosen, by_energy[first])
 
 
 def concentrations_of(mappings: Sequence[Any]) -> tuple[np.ndarray, tuple[str, ...]]:

@@ -252,10 +252,10 @@ def _split(data: TrainingSet, test_fraction: float | int, seed: int) -> tuple[Tr
     if test_fraction == 0:
         return data, None
     num_test = max(1, round(test_fraction * len(data)))
-    # Whole classes of equivalent structures, until there are enough.
+    # Whole classes of equivalent structures, as many as come nearest.
     classes = np.random.default_rng(seed).permutation(np.unique(data.equivalence_classes))
     sizes = np.array([np.sum(data.equivalence_classes == number) for number in classes])
-    num_classes = int(np.searchsorted(np.cumsum(sizes), num_test)) + 1
+    num_classes = int(np.argmin(np.abs(np.cumsum(sizes) - num_test))) + 1
     is_test = np.isin(data.equivalence_classes, classes[:num_classes])
     return dataclasses.replace(data.rows(~is_test), failures=data.failures), data.rows(is_test)
 

@@ -39,7 +39,8 @@ class _Parts:
         reference, predicted = result.energies_per_prim, result.train_predictions
         self.ground_states: GroundStates | None = None
         if np.linalg.matrix_rank(self.concentrations - self.concentrations.mean(axis=0), tol=1e-6) <= _MOST_DIMENSIONS:
-            self.ground_states = ground_state_check(self.concentrations, reference, predicted)
+            classes = result.training_set.equivalence_classes
+            self.ground_states = ground_state_check(self.concentrations, reference, predicted, classes=classes)
         self.design: DesignDiagnostics = design_diagnostics(result.expansion.space, result.matrix)
         self.calibration: Calibration | None = result.calibration
 
@@ -65,7 +66,7 @@ class _Parts:
             lines.append(self.calibration.summary())
         hull = "ground states: not looked for, since there are too many independent concentrations for a hull"
         if self.ground_states is not None:
-            hull = self.ground_states.summary()
+            hull = self.ground_states.summary(result.training_set.names)
         lines += [self.design.summary(), hull, result.training_set.summary()]
         return "\n".join(lines)
 

@@ -13,6 +13,7 @@ import itertools
 import math
 import numbers
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 
@@ -117,7 +118,9 @@ def canonical_keys(clusters: np.ndarray) -> np.ndarray:
     return np.sort(point_keys(clusters), axis=-1)
 
 
-def _check_cutoffs(cutoffs: Mapping[int, float | int]) -> None:
+def _check_cutoffs(cutoffs: Any) -> None:
+    if not isinstance(cutoffs, Mapping):
+        raise ValueError(f"`cutoffs` must map orders to distances, such as {{2: 7.0, 3: 5.0}}, but is {cutoffs!r}.")
     for order, cutoff in cutoffs.items():
         if not isinstance(order, int | np.integer) or order < 2:
             raise ValueError(f"the keys of `cutoffs` are cluster orders from 2 on, such as {{2: 7.0}}, not {order!r}.")

@@ -166,7 +166,18 @@ def mean_by_condition(chains: MonteCarloResult, trace: Any, drop: int) -> dict[i
 
 def _means_figure(chains: MonteCarloResult, traces: Mapping[str, Any], drop: int, *rest: Any, **more: Any) -> Figure:
     estimates = {label: mean_by_condition(chains, trace, drop) for label, trace in traces.items()}
+    undefined = np.mean([~np.isfinite(trace) for trace in traces.values()])
+    if undefined > 0 and not _is_anything_known(estimates):
+        raise ValueError(
+            f"there is nothing to draw: no condition has a value in all its samples ({undefined:.2%} have none), as "
+            "short-range order has none where a species is absent. Take a larger cell, or conditions that keep all of "
+            "them."
+        )
     return _figure(chains, estimates, *rest, **more)
+
+
+def _is_anything_known(estimates: Mapping[str, Mapping[int, Estimate]]) -> bool:
+    return any(np.isfinite(estimate.value) for found in estimates.values() for estimate in found.values())
 
 
 def _figure(
@@ -180,7 +191,7 @@ def _figure(
 ) -> Figure:
     """Of several curves, each quantity has a panel. Of one, all quantities share a panel, and colours tell them."""
     xlabel, curves = curves_of(points_of(chains, chemical_potential), against)
-    if not any(np.isfinite(estimate.value) for found in estimates.values() for estimate in found.values()):
+    if not _is_anything_known(estimates):
         raise ValueError(f"there is nothing to draw: no condition has an estimate of the {ylabel}. Run longer.")
     panels = {name: [(curve.label, curve, found) for curve in curves] for name, found in estimates.items()}
     if len(curves) == 1:

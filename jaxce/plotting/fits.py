@@ -40,7 +40,7 @@ def parity_plot(
     limits = (min(reference.min(), predicted.min()), max(reference.max(), predicted.max()))
     upper.plot(limits, limits, color="0.6", linewidth=1)
     upper.scatter(reference, predicted, s=10, color=BLUE, alpha=0.6, linewidths=0)
-    upper.text(0.04, 0.92, f"RMSE {1e3 * rmse_per_prim:.1f} meV per prim", transform=upper.transAxes)
+    upper.text(0.04, 0.92, f"RMSE {1e3 * rmse_per_prim:.3g} meV per prim", transform=upper.transAxes)
     upper.set(ylabel="predicted (eV per prim)", title=title)
     lower.axhline(0, color="0.6", linewidth=1)
     lower.scatter(reference, 1e3 * (predicted - reference), s=10, color=BLUE, alpha=0.6, linewidths=0)
@@ -107,7 +107,10 @@ def learning_curve_plot(
     means = tested.mean(axis=1)
     if means.min() > 0 and means.max() > 10 * means.min():
         # Training errors of fits with more coefficients than structures are rounding, far below.
-        axes.set(yscale="log", ylim=(max(0.8 * trained.mean(axis=1).min(), means.min() / 20), 1.5 * tested.max()))
+        bottom = max(0.8 * trained.mean(axis=1).min(), means.min() / 20)
+        axes.set(yscale="log", ylim=(bottom, 1.5 * tested.max()))
+        if trained.mean(axis=1).max() < bottom:
+            axes.lines[1].set_label(f"training: below {bottom:.2g}")
     else:
         axes.set_ylim(bottom=0)
     axes.set(xlabel="structures fitted", ylabel=f"RMSE ({unit})", title=title)

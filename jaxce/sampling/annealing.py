@@ -9,6 +9,7 @@ from jaxce.sampling.ensemble_moves import Moves
 from jaxce.sampling.ensembles import Canonical, Ensemble
 from jaxce.sampling.monte_carlo import run_monte_carlo
 from jaxce.sampling.results import MonteCarloResult
+from jaxce.sampling.run_setup import check_integers
 from jaxce.tables import Hamiltonian
 
 _CANONICAL = Canonical()
@@ -56,6 +57,7 @@ def anneal(
     high, low = (float(kelvin) for kelvin in temperatures)
     if not np.inf > high > low > 0:
         raise ValueError(f"`temperatures` must be (high, low) with high > low > 0 kelvin, but is {temperatures}.")
+    check_integers(num_sweeps=num_sweeps)
     schedule = np.geomspace(high, low, num_sweeps)[:, None]
     return run_monte_carlo(
         key,

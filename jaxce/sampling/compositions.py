@@ -116,6 +116,9 @@ def _totals(supercell: Supercell, composition: dict[str, Any]) -> dict[str, int]
                 f"fractions of {sorted(shared)}, which several sublattices share, are ambiguous: "
                 "give counts, or fractions for each sublattice."
             )
+        partial = [name for name in inactive if composition.get(name, 1) != 1]
+        if partial:
+            raise ValueError(f"{partial} fill their sites alone: leave them out of fractions, or give 1.")
         per_sublattice = {s.name: {name: composition.get(name, 0) for name in s.species} for s in supercell.sublattices}
         table = _counts_by_sublattice(supercell, per_sublattice)
         return {

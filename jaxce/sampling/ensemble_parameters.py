@@ -48,6 +48,7 @@ def numbers_by_species(problem: Problem, given: Mapping[str, Any], what: str, mi
     names = [sublattice.name for sublattice in problem.sublattices]
     known = {name for sublattice in problem.sublattices for name in sublattice.species} | set(problem.inactive)
     table = np.full((1, problem.num_chains, len(names), species_axis(problem.sublattices)), missing)
+    is_given = np.zeros(table.shape[2:], dtype=bool)
     for key, value in given.items():
         rows = range(len(names))
         if isinstance(value, Mapping):
@@ -67,6 +68,9 @@ def numbers_by_species(problem: Problem, given: Mapping[str, Any], what: str, mi
             if len(column) > len(table):
                 table = np.repeat(table, len(column), axis=0)
             for row, code in places:
+                if is_given[row, code]:
+                    raise ValueError(f"a {what} of {name} on sublattice {names[row]} is given twice: {dict(given)}.")
+                is_given[row, code] = True
                 table[:, :, row, code] = column
     return table
 
@@ -85,7 +89,7 @@ def numbers_per_chain(value: Any, problem: Problem, what: str) -> np.ndarray:
 
 def integers_by_species(problem: Problem, constraint: Mapping[str, float | int]) -> np.ndarray:
     """`[sublattices, species]` integers; raises `ValueError` for others."""
-    row = weights_by_species(problem, {canonical_name(name): value for name, value in constraint.items()})
+    row = weights_by_species(problem, by_canonical_name(constraint, "a constraint"))
     if np.any(row != np.round(row)):
         raise ValueError(f"constraints must have integers, but one is {dict(constraint)}.")
     return row.astype(np.int64)
@@ -114,11 +118,19 @@ def as_integers(charges: Mapping[str, float]) -> dict[str, int]:
 
 
 def charge_of_name(name: str) -> float | None:
-    """The oxidation state at the end of a name, such as 3 of "Mn3+"."""
-    match = re.search(r"(\d*)([+-])$", name)
+    """The oxidation state at the end of a name, such as 3 of "Mn3+" or 2.5 of "Mn2.5+"."""
+    match = re.search(r"(\d+(?:\.\d+)?)?([+-])$", name)
     if match is None:
         return None
     return float(match[1] or "1") * (1 if match[2] == "+" else -1)
+
+
+def by_canonical_name(values: Mapping[str, Any], what: str) -> dict[str, Any]:
+    """The values by name, with one name for the vacancy; raises `ValueError` if it is named twice."""
+    named = {canonical_name(name): value for name, value in values.items()}
+    if len(named) != len(values):
+        raise ValueError(f"{what} names the vacancy twice ({VACANCY} and another name): {dict(values)}.")
+    return named
 
 
 def canonical_name(name: str) -> str:

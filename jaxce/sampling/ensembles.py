@@ -10,6 +10,7 @@ from jaxce.lattice.prim import VACANCY
 from jaxce.sampling.ensemble_parameters import (
     Problem,
     as_integers,
+    by_canonical_name,
     canonical_name,
     charge_of_name,
     integers_by_species,
@@ -54,6 +55,12 @@ class Ensemble(Protocol):
     def check_start(self, problem: Problem, counts: np.ndarray) -> None:
         """Raise `ValueError` if counts `[chains, sublattices, species]` of the start are not of the ensemble."""
         ...
+
+
+def check_ensemble(value: Any) -> None:
+    """Raise `ValueError` for anything else, such as a name, or a class in place of its instance."""
+    if isinstance(value, type) or not isinstance(value, Ensemble):
+        raise ValueError(f"`ensemble` must be one such as jaxce.Canonical(), but is {value!r}.")
 
 
 class _AnyStart:
@@ -125,6 +132,10 @@ class VCSGC(_AnyStart):
             raise ValueError("`phis` must name a species whose concentration is held, such as {'Au': -1.0}.")
         phi = numbers_by_species(problem, self.phis, "phi")
         is_named = ~np.isnan(numbers_by_species(problem, self.phis, "phi", missing=np.nan)[:1, :1])
+        held = {name for sublattice in problem.sublattices for name in sublattice.species}
+        fixed = [name for name, phi in self.phis.items() if not isinstance(phi, Mapping)]
+        if fixed := [name for name in fixed if canonical_name(name) not in held]:
+            raise ValueError(f"`phis` names {fixed}, whose concentration cannot change: only {sorted(held)} can.")
         kappa = numbers_per_chain(self.kappa, problem, "kappa")[..., None, None]
         if np.any(kappa <= 0):
             raise ValueError(f"`kappa` must be positive, but is {self.kappa!r}.")
@@ -230,7 +241,7 @@ class ChargeNeutral:
 
     def _charges(self, problem: Problem) -> dict[str, float]:
         names = {name for sublattice in problem.sublattices for name in sublattice.species} | set(problem.inactive)
-        given = {canonical_name(name): float(value) for name, value in (self.charges or {}).items()}
+        given = {name: float(value) for name, value in by_canonical_name(self.charges or {}, "`charges`").items()}
         if self.charges is None:
             given = {name: charge for name in names if (charge := charge_of_name(name)) is not None}
         missing = sorted(names - set(given) - {VACANCY})

@@ -15,7 +15,7 @@ from jaxce.sampling.compositions import parse_composition
 
 
 def random_occupancy(
-    key: Any, supercell: Supercell, composition: Mapping[str, Any], shape: tuple[int, ...] = ()
+    key: Any, supercell: Supercell, composition: Mapping[str, Any], shape: int | tuple[int, ...] = ()
 ) -> Int[Array, "*shape sites"]:
     """Occupancies drawn uniformly from all arrangements of an exact composition.
 
@@ -25,7 +25,7 @@ def random_occupancy(
         composition: species -> count over the whole supercell, or sublattice -> {species -> count}; fractions of a
             sublattice's sites where floats add up to 1. Where a species is shared between sublattices, a composition
             by species leaves its split random, with the weight of its arrangements; one by sublattice fixes it.
-        shape: leading axes of the result; all draws are independent.
+        shape: leading axes of the result, or the number of draws; all are independent.
 
     Returns:
         Species codes, int8.
@@ -35,6 +35,7 @@ def random_occupancy(
     """
     if not jax.dtypes.issubdtype(getattr(key, "dtype", None), jax.dtypes.prng_key):
         raise ValueError(f"`key` must be a random key, such as jax.random.key(0), but is {key!r}.")
+    shape = (shape,) if isinstance(shape, int) else shape
     parsed = parse_composition(supercell, composition)
     # Only differences count; they keep their digits in float32 too.
     log_weights = parsed.log_arrangements - parsed.log_arrangements.max()

@@ -1,6 +1,7 @@
 """From what a user gives to a run that can start: all checks come first, before any work is done."""
 
 import collections
+import numbers
 import os
 import warnings
 from collections.abc import Mapping
@@ -22,11 +23,11 @@ from jaxce.sampling.chains import Run
 from jaxce.sampling.chunks import Plan
 from jaxce.sampling.ensemble_moves import Moves, moves_of_ensemble
 from jaxce.sampling.ensemble_parameters import Problem
-from jaxce.sampling.ensembles import Ensemble, Rules
+from jaxce.sampling.ensembles import Ensemble, Rules, check_ensemble
 from jaxce.sampling.observables import check_shapes, named_observables
 from jaxce.sampling.sublattices import ActiveSublattice, count_species, find_sublattices
 from jaxce.sampling.weights import Weight
-from jaxce.tables import Hamiltonian
+from jaxce.tables import Hamiltonian, check_hamiltonian
 
 # Measured (benchmarks/scaling.py): so many chains are faster together in cells of up to so many sites, for every model
 # and temperature. In larger cells cold chains of models with many neighbours lose.
@@ -114,6 +115,7 @@ def prepare(
     """Check everything that can be wrong, before any work is done."""
     _check_key(key)
     _check_lengths(settings)
+    check_ensemble(ensemble)
     models, hamiltonian = hamiltonian, first_model(hamiltonian, len(occupancy))
     sublattices = find_sublattices(hamiltonian, settings.moves.frozen_sites)
     inactive = _inactive_species(hamiltonian)
@@ -147,8 +149,9 @@ def first_model(hamiltonian: Hamiltonian, num_chains: int) -> Hamiltonian:
     """The Hamiltonian, or the first of a stack with one for each chain, which differ in nothing but their weights.
 
     Raises:
-        ValueError: if a stack has another length or holds several supercells.
+        ValueError: if it is no Hamiltonian, or a stack has another length or holds several supercells.
     """
+    check_hamiltonian(hamiltonian)
     if hamiltonian.num_models is None:
         return hamiltonian
     if hamiltonian.num_models != num_chains:
@@ -233,10 +236,18 @@ def _are_chains_mapped(num_chains: int, num_sites: int) -> bool:
 
 def _check_lengths(settings: Settings) -> None:
     every, sweeps = settings.sample_every, settings.num_sweeps
+    check_integers(num_sweeps=sweeps, sample_every=every, exchange_every=settings.exchange_every)
     if sweeps < 1 or every < 1 or sweeps % every:
         raise ValueError(f"`num_sweeps` ({sweeps}) must be a positive multiple of `sample_every` ({every}).")
     if settings.exchange_every < 1:
         raise ValueError(f"`exchange_every` must be 1 sweep at least, but is {settings.exchange_every}.")
+
+
+def check_integers(**values: Any) -> None:
+    """Raise `ValueError` naming the first value that is no integer, such as 1e3."""
+    for name, value in values.items():
+        if isinstance(value, bool) or not isinstance(value, numbers.Integral):
+            raise ValueError(f"`{name}` must be an integer, but is {value!r}.")
 
 
 def _inactive_species(hamiltonian: Hamiltonian) -> dict[str, int]:

@@ -16,7 +16,7 @@ from jaxce.sampling.monte_carlo import perform
 from jaxce.sampling.precision import Precision
 from jaxce.sampling.results import MonteCarloResult
 from jaxce.sampling.run_setup import Settings, Setup, checked_start, prepare
-from jaxce.tables import Hamiltonian
+from jaxce.tables import Hamiltonian, check_hamiltonian
 
 _CANONICAL = Canonical()
 _MOVES = Moves()
@@ -185,6 +185,7 @@ def run_tempering(
         ValueError: as `run_monte_carlo`; if there are fewer than two temperatures; or if the replicas of a ladder have
             unlike compositions, which canonical exchanges would mix.
     """
+    check_hamiltonian(hamiltonian)
     if hamiltonian.num_models is not None:
         raise ValueError("replicas of a ladder share one model: give one of the stack, `hamiltonian.model(index)`.")
     kelvin = np.asarray(temperatures, dtype=np.float64)

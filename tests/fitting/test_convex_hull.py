@@ -237,6 +237,17 @@ def test_structures_a_model_cannot_tell_apart_are_invented_in_any_order():
         assert [order[i] for i in check.invented] == [3]
 
 
+def test_copies_of_a_ground_state_are_not_invented():
+    """Structures 2 to 4 are one; 5 is another, with a copy, that the model takes for as low."""
+    x = np.array([0.0, 1.0, 0.5, 0.5, 0.5, 0.5, 0.5])[:, None]
+    reference = np.array([0.0, 0.0, -0.098, -0.1, -0.099, -0.05, -0.04])
+    predicted = np.array([0.0, 0.0, *[-0.1] * 5])
+    check = ground_state_check(x, reference, predicted, classes=[0, 1, 2, 2, 2, 3, 3])
+    assert (check.kept.tolist(), check.invented.tolist()) == ([0, 1, 3], [5])
+    assert "invented: five, 50.000 meV" in check.summary(["", "", "", "", "", "five", ""])
+    assert len(ground_state_check(x, reference, predicted).invented) == 4
+
+
 def test_a_summary_lists_the_worst_ten():
     rng = np.random.default_rng(0)
     fractions = random_fractions(rng, 60, 2, 59)

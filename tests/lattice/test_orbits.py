@@ -1,6 +1,7 @@
 """Orbits against brute-force counting and known multiplicities."""
 
 import collections
+import inspect
 import itertools
 
 import numpy as np
@@ -202,6 +203,12 @@ def test_an_inactive_crystal_has_the_empty_cluster_alone():
 def test_cutoffs_that_mean_nothing_are_refused(cutoffs, message):
     with pytest.raises(ValueError, match=message):
         orbits_of(PEROVSKITE, cutoffs)
+
+
+def test_cutoffs_without_orders_are_refused():
+    with pytest.raises(ValueError, match="must map orders to distances"):
+        # Before the types are checked, which the tests do too.
+        inspect.unwrap(build_orbits)(PEROVSKITE, None, [4.0, 3.0], None)
 
 
 def test_a_cutoff_without_active_sites_is_refused():

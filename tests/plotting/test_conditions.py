@@ -94,6 +94,13 @@ def test_conditions_whose_trace_is_not_finite_are_left_out(tmp_path):
     assert saved(figure, tmp_path)
 
 
+def test_a_trace_without_value_in_some_samples_of_each_condition_is_refused_with_the_reason():
+    trace = LINE.energy.copy()
+    trace[::2, 3] = np.nan
+    with pytest.raises(ValueError, match=r"no condition has a value in all its samples \(1\.25% have none\)"):
+        plotting.mean_plot(LINE, {"mine": trace}, "mine (eV)")
+
+
 def test_tempering_takes_a_chemical_potential_for_each_rung():
     result = tempering_result([300, 600, 900], 2)
     figure = plotting.heat_capacity_plot(result, chemical_potential={"Au": [0.1, 0.2, 0.3]}, against="temperature")

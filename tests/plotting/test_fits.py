@@ -53,6 +53,8 @@ def test_learning_curve_plot_shows_means_and_spreads():
     assert axes.get_ylim()[0] == 0
     test[0] = 100.0
     assert plotting.learning_curve_plot(sizes, train, test).axes[0].get_yscale() == "log"
+    (axes,) = plotting.learning_curve_plot(sizes, 1e-9 * train, test).axes
+    assert legend(axes) == ["test", "training: below 0.075"]
 
 
 def test_calibration_plot_shows_coverage_and_its_band():

@@ -105,6 +105,7 @@ def test_inactive_sites_count_where_their_species_is_named():
         (EIGHT, {}, "sublattice A: 8 sites, 0 Sr"),
         (EIGHT, {"Sr": 8, "O": 24, "Ti": 7}, "Ti fills 8 inactive sites, but the composition has 7"),
         (EIGHT, {"Sr": 0.75, "La": 0.35, "O": 1.0}, "fractions of sublattice A must add up to 1, but add up to 1.1"),
+        (EIGHT, {"Sr": 0.75, "La": 0.25, "O": 1.0, "Ti": 0.3}, r"\['Ti'\] fill their sites alone"),
         (EIGHT, {"Sr": 0.7, "La": 0.3, "O": 1.0}, "0.7 of Sr is 5.6 sites, .* nearest fraction is 6/8"),
         (
             EIGHT,

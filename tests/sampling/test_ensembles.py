@@ -10,6 +10,8 @@ import pytest
 from scipy.stats import chisquare
 
 import jaxce
+from jaxce.sampling.ensemble_parameters import charge_of_name
+from jaxce.sampling.ensembles import check_ensemble
 
 KELVIN = 1200.0
 CUBE = 4.0 * np.eye(3)
@@ -310,6 +312,12 @@ def test_chains_are_independent_although_they_share_the_kinds_of_moves(alloy):
     assert 0.45 < scatter < 1.75
 
 
+@pytest.mark.parametrize(("name", "charge"), [("Mn3+", 3), ("Mn2.5+", 2.5), ("Na+", 1), ("O2-", -2), ("F-", -1)])
+def test_names_tell_charges(name, charge):
+    assert charge_of_name(name) == charge
+    assert charge_of_name(name[:-1]) is None
+
+
 def test_what_an_ensemble_cannot_be_is_said(shared, oxide, alloy):
     metal, oxygen = (sublattice.name for sublattice in oxide.supercell.sublattices)
 
@@ -319,12 +327,19 @@ def test_what_an_ensemble_cannot_be_is_said(shared, oxide, alloy):
             jax.random.key(0), crystal.hamiltonian, occupancy, ensemble, temperature=500.0, num_sweeps=2, **keywords
         )
 
+    with_fixed = Crystal(jaxce.Prim(CUBE, TWO, [["Cu", "X"], ["O2-"]]), {2: 4.1}, [2, 1, 1])
     charges = {"Ni": 2, "Mg": 2, "Co": 3, "O": -2}
     cases = (
         (lambda: jaxce.Canonical("everywhere"), "global"),
         (lambda: run(oxide, jaxce.Hybrid({metal: jaxce.Canonical()})), "each of the sublattices"),
         (lambda: run(oxide, jaxce.Hybrid({metal: jaxce.Canonical("global"), oxygen: None})), "must be Canonical"),
         (lambda: run(alloy, jaxce.VCSGC({})), "must name a species"),
+        (lambda: check_ensemble("canonical"), r"such as jaxce\.Canonical\(\), but is 'canonical'"),
+        (lambda: check_ensemble(jaxce.SemiGrand), "but is <class"),
+        (lambda: run(with_fixed, jaxce.VCSGC({"Cu": -1, "O2-": -1})), r"names \['O2-'\], .* cannot change"),
+        (lambda: run(with_fixed, jaxce.ChargeNeutral({"Cu": 2, "O2-": -2, "X": 0, "Va": 1})), "vacancy twice"),
+        (lambda: run(alloy, jaxce.SemiGrand({"Au": 1.0, "A": {"Au": 2.0}})), "Au on sublattice A is given twice"),
+        (lambda: run(with_fixed, jaxce.SemiGrand({"X": 1.0, "Va": 2.0})), "given twice"),
         (lambda: run(alloy, jaxce.VCSGC({"Au": -1}, kappa=-1.0)), "positive"),
         (lambda: run(oxide, jaxce.ChargeNeutral(charges)), "charge is -4"),
         (lambda: run(oxide, jaxce.ChargeNeutral({"Ni": 2})), "missing"),

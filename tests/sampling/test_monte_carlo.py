@@ -12,6 +12,7 @@ from scipy.stats import chisquare
 
 import jaxce
 from helpers import random_occupancies
+from jaxce.sampling.run_setup import check_integers
 from test_conformance import expansion_in_order, icet_order, icet_space, read
 
 DATA = pathlib.Path(__file__).parents[1] / "data"
@@ -224,3 +225,6 @@ def test_bad_input_is_refused(alloy):
     ):
         with pytest.raises(ValueError, match=message):
             run(**keywords)
+    for number in (1e2, True, "3", None):
+        with pytest.raises(ValueError, match="`num_sweeps` must be an integer, but is"):
+            check_integers(sample_every=np.int64(1), num_sweeps=number)

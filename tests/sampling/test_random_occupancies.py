@@ -78,6 +78,12 @@ def test_without_a_shape_there_is_one_occupancy():
     assert np.all(np.asarray(occupancy) == 0)
 
 
+def test_a_shape_may_be_a_number_of_draws():
+    draws = [jaxce.random_occupancy(jax.random.key(0), PEROVSKITE, {"Sr": 8, "O": 24}, shape) for shape in (3, (3,))]
+    np.testing.assert_array_equal(*draws)
+    assert draws[0].shape == (3, 40)
+
+
 def test_a_key_gives_one_result_and_another_key_another():
     composition = {"Sr": 4, "La": 4, "O": 12, "X": 12}
     first, again, other = (jaxce.random_occupancy(jax.random.key(seed), PEROVSKITE, composition) for seed in (1, 1, 2))

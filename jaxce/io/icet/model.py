@@ -115,7 +115,8 @@ def _doubts(orbits: Sequence[Orbit], ties: Sequence[Sequence[int]]) -> str:
     return (
         f"{'; '.join(sentences)} (numbers of icet, before pruning). Their parameters are told apart by the order in "
         "which spglib lists symmetry operations, which is not in the file: it was taken from the installed version. "
-        "Pass `check=[(structure, energy in eV), ...]` with some energies of icet to be sure."
+        "To be sure, pass `check=[(structure, energy in eV), ...]` with some energies of icet, or look whether "
+        "`jaxce predict` gives them."
     )
 
 
