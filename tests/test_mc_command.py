@@ -203,6 +203,8 @@ def test_bad_input_is_said_before_a_run_begins(model, tmp_path, changes, message
     assert outcome.stderr.startswith("error: ")
     assert message in outcome.stderr
     assert not (tmp_path / "run" / "checkpoint.npz").exists()
+    # Not a run that could be gone on with, either.
+    assert not (tmp_path / "run" / "run.toml").exists()
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,6 @@
 """What `jaxce mc` and `jaxce resume` do: a run in a folder, from its settings to averages and structures."""
 
+import contextlib
 import dataclasses
 import os
 import pathlib
@@ -27,8 +28,16 @@ def run_mc(settings: RunSettings) -> str | None:
     Raises:
         ValueError: if the folder holds a run, or the settings do not fit the model.
     """
+    folder = pathlib.Path(settings.folder)
+    # It may be the user's own.
+    had_settings = (folder / "run.toml").exists()
     _by_first(lambda: begin_folder(settings, read_model(settings.model)))
-    return _go_on(pathlib.Path(settings.folder))
+    try:
+        return _go_on(folder)
+    except ValueError:
+        if is_first() and not had_settings:
+            _forget_settings(folder)
+        raise
 
 
 def resume(folder: str | os.PathLike, sweeps: int | None = None) -> str | None:
@@ -57,6 +66,13 @@ def _change_settings(folder: pathlib.Path, settings: RunSettings) -> None:
     # Not those of a run that is going on in another process.
     with lock_folder(folder):
         write_settings(folder, settings)
+
+
+def _forget_settings(folder: pathlib.Path) -> None:
+    """Settings that were refused before anything was done are no run, unless another process has begun with them."""
+    with contextlib.suppress(ValueError), lock_folder(folder):
+        if sweeps_done(folder) is None:
+            (folder / "run.toml").unlink(missing_ok=True)
 
 
 def _by_first(action: Callable[[], None]) -> None:

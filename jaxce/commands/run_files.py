@@ -16,7 +16,7 @@ from jaxce.commands.run_settings import RunSettings
 from jaxce.io.poscar import write_poscar
 from jaxce.lattice.structures import occupancy_to_ase
 from jaxce.lattice.trajectory import write_trajectory
-from jaxce.sampling.run_folder import sweeps_done
+from jaxce.sampling.run_folder import lock_folder, sweeps_done
 from jaxce.sampling.tempering import chains_of
 
 
@@ -34,12 +34,14 @@ def begin_folder(settings: RunSettings, expansion: Any) -> None:
     if settings.start and not pathlib.Path(settings.start).is_file():
         raise ValueError(f"`start` must be the file of a structure, but {settings.start} is no file.")
     folder.mkdir(parents=True, exist_ok=True)
-    expansion.save(folder / "model.json")
-    if settings.start:
-        with replacing(folder / _start_name(settings)) as temporary:
-            shutil.copyfile(settings.start, temporary)
-    # Last: a folder with settings is complete.
-    write_settings(folder, settings)
+    # Another process may have begun here, and not yet written its first samples.
+    with lock_folder(folder):
+        expansion.save(folder / "model.json")
+        if settings.start:
+            with replacing(folder / _start_name(settings)) as temporary:
+                shutil.copyfile(settings.start, temporary)
+        # Last: a folder with settings is complete.
+        write_settings(folder, settings)
 
 
 def write_settings(folder: pathlib.Path, settings: RunSettings) -> None:
