@@ -37,10 +37,15 @@ def check_file_place(path: str | os.PathLike) -> None:
         IsADirectoryError: if there is a folder of this name.
     """
     path = pathlib.Path(path)
-    if not path.parent.is_dir():
-        raise FileNotFoundError(f"there is no folder {path.parent} for {path.name}: make it, or give another name.")
+    check_parent(path)
     if path.is_dir():
         raise IsADirectoryError(f"{path} is a folder: give the name of a file.")
+
+
+def check_parent(path: pathlib.Path) -> None:
+    """Refuse a file or folder in a folder that does not exist; raises `FileNotFoundError`."""
+    if not path.parent.is_dir():
+        raise FileNotFoundError(f"there is no folder {path.parent} for {path.name}: make it, or give another name.")
 
 
 @contextlib.contextmanager

@@ -193,7 +193,7 @@ def test_one_that_takes_too_long_or_crashes_is_ended(tmp_path):
 
 def test_a_result_that_cannot_be_written_is_refused_before_anything_runs(tmp_path):
     (tmp_path / "model.pkl").write_bytes(b"")
-    with pytest.raises(ValueError, match="there is no folder"):
+    with pytest.raises(FileNotFoundError, match="there is no folder"):
         conversion.convert_pickle(tmp_path / "model.pkl", tmp_path / "nowhere" / "model.json", 1.0)
     with pytest.raises(ValueError, match="is the pickle itself"):
         conversion.convert_pickle(tmp_path / "model.pkl", tmp_path / "model.pkl", 1.0)

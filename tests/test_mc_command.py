@@ -224,6 +224,12 @@ def test_a_bad_file_of_settings_is_said(tmp_path, text, message):
     assert message in outcome.stderr
 
 
+def test_settings_that_lay_in_the_folder_before_stay_there(model, tmp_path):
+    (tmp_path / "run.toml").write_text("mine = 1", encoding="utf-8")
+    outcome = mc(model, tmp_path, composition="Cu=0.3,Au=0.7")
+    assert (outcome.exit_code, (tmp_path / "run.toml").exists()) == (2, True)
+
+
 def test_a_run_that_is_going_on_is_not_made_longer(model, finished):
     with run_folder.lock_folder(finished):
         outcome = invoke("resume", finished, "--sweeps", 60)

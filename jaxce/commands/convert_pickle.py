@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from jaxce.atomic_files import check_file_place
 from jaxce.fitting.linear_models import folded_predictions
 from jaxce.io.linear_model_file import FeatureScaler, LinearModel, write_linear_model
 
@@ -42,11 +43,11 @@ def convert_pickle(source: pathlib.Path, target: pathlib.Path, timeout: float) -
 
     Raises:
         ValueError: if it cannot be unpickled, or the object is neither a scaler nor linear in its features.
+        OSError: if the JSON cannot go to `target`.
     """
     if target.exists() and target.samefile(source):
         raise ValueError(f"{target} is the pickle itself: give the result another name.")
-    if not target.parent.is_dir():
-        raise ValueError(f"there is no folder {target.parent} for the result.")
+    check_file_place(target)
     if source.stat().st_size > _LARGEST_PICKLE:
         raise ValueError(f"{source} is larger than {_LARGEST_PICKLE} bytes: it is no linear model.")
     description = _description(source, _unpickled(source, timeout))

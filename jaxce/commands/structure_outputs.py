@@ -7,7 +7,7 @@ from typing import Any
 import ase.io
 import numpy as np
 
-from jaxce.atomic_files import new_folder, replacing
+from jaxce.atomic_files import check_parent, new_folder, replacing
 from jaxce.commands.structure_inputs import LABELS, is_poscar
 from jaxce.io.poscar import write_poscar
 from jaxce.lattice.prim import VACANCY
@@ -30,13 +30,13 @@ def check_place(path: pathlib.Path) -> None:
 
     Raises:
         ValueError: if the name is that of no format, or the folder cannot be used.
+        FileNotFoundError: if there is no folder for it.
     """
     if structure_format(path) is None:
         raise ValueError(f"{path} must end in .extxyz, .cif or .vasp, or be the name of a folder for POSCARs.")
     if structure_format(path) == "folder" and path.exists() and (not path.is_dir() or any(path.iterdir())):
         raise ValueError(f"{path} exists and is no empty folder: give another name.")
-    if not path.parent.is_dir():
-        raise ValueError(f"there is no folder {path.parent} for {path.name}.")
+    check_parent(path)
 
 
 def write_structures(path: pathlib.Path, structures: Sequence[Any], *, lossy: bool = False) -> None:

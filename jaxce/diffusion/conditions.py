@@ -28,7 +28,7 @@ def site_potentials(
     """Chemical potential of each species on each site, eV; what stands at codes that do not exist means nothing.
 
     Raises:
-        ValueError: if a name is no species or sublattice.
+        ValueError: if a name is no species or sublattice, or a potential is given twice.
     """
     table = _by_label(species, chemical_potentials)
     rows = [jnp.stack([jnp.broadcast_to(jnp.asarray(mu, dtype), batch_shape) for mu in row], axis=-1) for row in table]

@@ -29,8 +29,8 @@ from jaxce.sampling.sublattices import ActiveSublattice, count_species, find_sub
 from jaxce.sampling.weights import Weight
 from jaxce.tables import Hamiltonian, check_hamiltonian
 
-# Measured (benchmarks/scaling.py): so many chains are faster together in cells of up to so many sites, for every model
-# and temperature. In larger cells cold chains of models with many neighbours lose.
+# Measured (benchmarks/scaling.py): so many chains are faster together in cells of up to so many sites, hot and cold.
+# In larger cells cold chains of models with many neighbours lose.
 _MANY_CHAINS, _FEW_SITES = 16, 16
 
 
